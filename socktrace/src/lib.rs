@@ -1,0 +1,4 @@
+//! Data flows one way: a source in the kernel delivers a typed [`socket`], a filter judges it, a
+//! renderer prints it.
+
+pub mod socket;
