@@ -1,4 +1,5 @@
 //! Data flows one way: a source in the kernel delivers a typed [`socket`], a filter judges it, a
 //! renderer prints it.
 
+pub mod diag;
 pub mod socket;

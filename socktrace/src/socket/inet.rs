@@ -138,6 +138,7 @@ pub struct MptcpSubflow {
     pub flags: Option<u32>,
     pub token_remote: Option<u32>,
     pub token_local: Option<u32>,
+    pub relative_write_seq: Option<u32>,
     pub id_remote: Option<u8>,
     pub id_local: Option<u8>,
     pub map_seq: Option<u64>,
