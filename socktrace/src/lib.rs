@@ -2,4 +2,5 @@
 //! renderer prints it.
 
 pub mod diag;
+pub mod render;
 pub mod socket;

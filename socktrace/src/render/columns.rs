@@ -1,0 +1,323 @@
+//! The column layout of `ss`: fields are collected until the widths are known, then laid out.
+//!
+//! On a terminal the spare width is spread over the columns, and columns that do not fit begin a
+//! line of their own; elsewhere a column is as wide as its longest field. Knows nothing of sockets.
+
+use std::io::{self, Write};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Column {
+    Netid,
+    State,
+    RecvQ,
+    SendQ,
+    LocalAddress,
+    LocalPort,
+    PeerAddress,
+    PeerPort,
+    Process,
+    /// Everything without a column of its own: timer, details, the `-i` line.
+    Ext,
+}
+
+const COUNT: usize = 10;
+
+impl Column {
+    const ALL: [Column; COUNT] = [
+        Column::Netid,
+        Column::State,
+        Column::RecvQ,
+        Column::SendQ,
+        Column::LocalAddress,
+        Column::LocalPort,
+        Column::PeerAddress,
+        Column::PeerPort,
+        Column::Process,
+        Column::Ext,
+    ];
+
+    fn header(self) -> &'static str {
+        match self {
+            Column::Netid => "Netid",
+            Column::State => "State",
+            Column::RecvQ => "Recv-Q",
+            Column::SendQ => "Send-Q",
+            Column::LocalAddress => "Local Address:",
+            Column::PeerAddress => "Peer Address:",
+            Column::LocalPort | Column::PeerPort => "Port",
+            Column::Process => "Process",
+            Column::Ext => "",
+        }
+    }
+
+    /// How far the column keeps from the one before it.
+    fn delimiter(self) -> usize {
+        match self {
+            Column::Netid
+            | Column::LocalPort
+            | Column::PeerPort
+            | Column::Process
+            | Column::Ext => 0,
+            _ => 1,
+        }
+    }
+
+    /// Addresses are aligned to the right, so that the colons stand in one line.
+    fn is_right_aligned(self) -> bool {
+        matches!(self, Column::LocalAddress | Column::PeerAddress)
+    }
+}
+
+/// The columns to leave out.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Hidden(u16);
+
+impl Hidden {
+    #[must_use]
+    pub fn and(self, column: Column) -> Hidden {
+        Hidden(self.0 | 1 << column as u8)
+    }
+
+    fn contains(self, column: Column) -> bool {
+        self.0 & (1 << column as u8) != 0
+    }
+}
+
+/// Fields are held back until there is this much of them, for widths that hold for all.
+const HELD_BYTES: usize = 5 << 20;
+/// What a held field costs beside its text, as `ss` counts it.
+const FIELD_OVERHEAD: usize = 2;
+const WRITE_BYTES: usize = 128 << 10;
+
+/// Rows of columns on their way to `out`.
+pub struct Listing<W: Write> {
+    out: W,
+    /// The width to fill; `None` lays out compactly.
+    screen: Option<usize>,
+    hidden: Hidden,
+    widest: [usize; COUNT],
+    text: Vec<u8>,
+    /// The length of each visible field in `text`, row by row.
+    lengths: Vec<u32>,
+    current: usize,
+    field_start: usize,
+    laid_out: Vec<u8>,
+}
+
+impl<W: Write> Listing<W> {
+    pub fn new(out: W, screen: Option<usize>, hidden: Hidden) -> Listing<W> {
+        Listing {
+            out,
+            screen,
+            hidden,
+            widest: [0; COUNT],
+            text: Vec::new(),
+            lengths: Vec::new(),
+            current: 0,
+            field_start: 0,
+            laid_out: Vec::new(),
+        }
+    }
+
+    pub fn shows(&self, column: Column) -> bool {
+        !self.hidden.contains(column)
+    }
+
+    pub fn header(&mut self) -> io::Result<()> {
+        for column in Column::ALL {
+            let text = column.header();
+            self.field(column).extend_from_slice(text.as_bytes());
+        }
+        self.end_row()
+    }
+
+    /// Moves to a column of the current row and gives the text to append to. Columns passed over
+    /// stay empty; what is written to a hidden column is dropped.
+    pub fn field(&mut self, column: Column) -> &mut Vec<u8> {
+        while self.current < column as usize {
+            self.close_field();
+        }
+        &mut self.text
+    }
+
+    pub fn end_row(&mut self) -> io::Result<()> {
+        while self.current < COUNT {
+            self.close_field();
+        }
+        self.current = 0;
+        if self.text.len() + self.lengths.len() * FIELD_OVERHEAD >= HELD_BYTES {
+            self.lay_out()?;
+        }
+        Ok(())
+    }
+
+    /// Lays out what is held and writes all of it.
+    pub fn finish(&mut self) -> io::Result<()> {
+        self.lay_out()?;
+        self.write_out()?;
+        self.out.flush()
+    }
+
+    fn close_field(&mut self) {
+        let len = self.text.len() - self.field_start;
+        if self.hidden.contains(Column::ALL[self.current]) {
+            self.text.truncate(self.field_start);
+        } else {
+            self.widest[self.current] = self.widest[self.current].max(len);
+            self.lengths.push(u32::try_from(len).unwrap_or(u32::MAX));
+            self.field_start = self.text.len();
+        }
+        self.current += 1;
+    }
+
+    fn lay_out(&mut self) -> io::Result<()> {
+        let widths = self.widths();
+        let visible: Vec<Column> = Column::ALL.into_iter().filter(|c| self.shows(*c)).collect();
+        // Nothing follows the last of the named columns on its line, so off a terminal it is not
+        // padded.
+        let unpadded = match self.screen {
+            None => visible.iter().copied().rfind(|c| *c < Column::Ext),
+            Some(_) => None,
+        };
+        let text = std::mem::take(&mut self.text);
+        let lengths = std::mem::take(&mut self.lengths);
+        let mut rest = &text[..];
+        for row in lengths.chunks_exact(visible.len()) {
+            for (i, (column, len)) in visible.iter().zip(row).enumerate() {
+                let (field, after) = rest.split_at(*len as usize);
+                rest = after;
+                let delimiter = if i == 0 { 0 } else { column.delimiter() };
+                self.pad(delimiter);
+                let spare = widths[*column as usize].saturating_sub(delimiter + field.len());
+                if column.is_right_aligned() {
+                    self.pad(spare);
+                    self.laid_out.extend_from_slice(field);
+                } else {
+                    self.laid_out.extend_from_slice(field);
+                    if Some(*column) != unpadded {
+                        self.pad(spare);
+                    }
+                }
+            }
+            self.laid_out.push(b'\n');
+            if self.laid_out.len() >= WRITE_BYTES {
+                self.write_out()?;
+            }
+        }
+        self.text = text;
+        self.text.clear();
+        self.lengths = lengths;
+        self.lengths.clear();
+        self.field_start = 0;
+        Ok(())
+    }
+
+    fn pad(&mut self, count: usize) {
+        self.laid_out.resize(self.laid_out.len() + count, b' ');
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.laid_out)?;
+        self.laid_out.clear();
+        Ok(())
+    }
+
+    fn widths(&self) -> [usize; COUNT] {
+        let mut widths = [0; COUNT];
+        let mut first = true;
+        for column in Column::ALL {
+            let widest = self.widest[column as usize];
+            if widest == 0 || !self.shows(column) {
+                continue;
+            }
+            let delimiter = if first { 0 } else { column.delimiter() };
+            widths[column as usize] = (widest + delimiter).min(self.screen.unwrap_or(usize::MAX));
+            first = false;
+        }
+        if let Some(screen) = self.screen {
+            spread(&mut widths, screen);
+        }
+        widths
+    }
+}
+
+/// Groups columns into lines of at most `screen` and shares each line's spare width among its
+/// columns, the remainder one each from the right.
+fn spread(widths: &mut [usize; COUNT], screen: usize) {
+    let mut start = 0;
+    while let Some(begin) = (start..COUNT).find(|i| widths[*i] > 0) {
+        let mut used = 0;
+        let mut end = begin;
+        for (i, width) in widths.iter().enumerate().skip(begin) {
+            if used + width > screen {
+                break;
+            }
+            used += width;
+            end = i + 1;
+        }
+        let line: Vec<usize> = (begin..end).filter(|i| widths[*i] > 0).collect();
+        let spare = screen - used;
+        for (from_right, i) in line.iter().rev().enumerate() {
+            widths[*i] += spare / line.len() + usize::from(from_right < spare % line.len());
+        }
+        start = end;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn listing(screen: Option<usize>, hidden: Hidden, rows: &[[&str; COUNT]]) -> String {
+        let mut out = Vec::new();
+        let mut listing = Listing::new(&mut out, screen, hidden);
+        for row in rows {
+            for (column, text) in Column::ALL.into_iter().zip(row) {
+                listing.field(column).extend_from_slice(text.as_bytes());
+            }
+            listing.end_row().unwrap();
+        }
+        listing.finish().unwrap();
+        drop(listing);
+        String::from_utf8(out).unwrap()
+    }
+
+    const SHORT: [&str; COUNT] = ["tcp", "ESTAB", "0", "0", "1:", "2", "3:", "4", "", " x"];
+    const LONG: [&str; COUNT] =
+        ["u_str", "UNCONN", "0", "0", "1:", "2222", "3:", "4", " users", ""];
+
+    #[test]
+    fn off_a_terminal_columns_are_as_wide_as_their_longest_field() {
+        assert_eq!(
+            listing(None, Hidden::default(), &[SHORT, LONG]),
+            "tcp   ESTAB  0 0 1:2    3:4 x\nu_str UNCONN 0 0 1:2222 3:4 users  \n"
+        );
+    }
+
+    #[test]
+    fn hidden_columns_leave_no_trace() {
+        let hidden = Hidden::default().and(Column::Netid).and(Column::Process);
+        assert_eq!(listing(None, hidden, &[LONG]), "UNCONN 0 0 1:2222 3:4\n");
+    }
+
+    #[test]
+    fn on_a_terminal_each_line_is_filled() {
+        for screen in [7, 11, 16, 20, 33, 60, 200] {
+            let text = listing(Some(screen), Hidden::default(), &[SHORT, LONG]);
+            for line in text.lines() {
+                assert_eq!(line.len() % screen, 0, "width {screen}: {line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_held_is_bounded() {
+        let mut listing = Listing::new(io::sink(), None, Hidden::default());
+        for _ in 0..40 {
+            listing.field(Column::Ext).resize(1 << 20, b'x');
+            listing.end_row().unwrap();
+            assert!(listing.text.len() < HELD_BYTES + (2 << 20));
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Text from sockets: the lines of `ss`. Takes typed sockets and names; knows no source.
+
+pub mod address;
+pub mod columns;
+pub mod number;

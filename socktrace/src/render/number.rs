@@ -1,0 +1,175 @@
+//! Numbers as C's printf prints them, appended to a buffer without an allocation.
+
+use std::io::Write;
+
+/// `%u`.
+pub fn unsigned(out: &mut Vec<u8>, value: u64) {
+    let mut digits = [0; 20];
+    let mut at = digits.len();
+    let mut rest = value;
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+/// `%-6u`: a queue.
+pub fn queue(out: &mut Vec<u8>, value: u32) {
+    let start = out.len();
+    unsigned(out, value.into());
+    let end = out.len().max(start + 6);
+    out.resize(end, b' ');
+}
+
+/// `%llx`.
+pub fn hex(out: &mut Vec<u8>, value: u64) {
+    write_to(out, format_args!("{value:x}"));
+}
+
+/// `%#x`: C leaves the prefix away for zero.
+pub fn hex_alternate(out: &mut Vec<u8>, value: u64) {
+    if value == 0 {
+        out.push(b'0');
+    } else {
+        write_to(out, format_args!("{value:#x}"));
+    }
+}
+
+/// `write!` into a buffer, which cannot fail.
+pub fn write_to(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("a Vec takes all that is written to it");
+}
+
+/// `%g` of `thousandths / 1000`.
+pub fn milli(out: &mut Vec<u8>, thousandths: u32) {
+    // Six significant digits hold any of these exactly, so no floating point is needed.
+    if thousandths >= 1_000_000 {
+        general(out, f64::from(thousandths) / 1000.0, 6);
+        return;
+    }
+    unsigned(out, u64::from(thousandths / 1000));
+    let fraction = thousandths % 1000;
+    if fraction != 0 {
+        out.push(b'.');
+        let digits = [fraction / 100, fraction / 10 % 10, fraction % 10];
+        let used = digits.iter().rposition(|digit| *digit != 0).map_or(0, |last| last + 1);
+        out.extend(digits[..used].iter().map(|digit| b'0' + *digit as u8));
+    }
+}
+
+/// `%.{precision}g`.
+pub fn general(out: &mut Vec<u8>, value: f64, precision: usize) {
+    let start = out.len();
+    write_to(out, format_args!("{:.*e}", precision - 1, value));
+    let Some(e) = out[start..].iter().position(|byte| *byte == b'e') else { return };
+    let exponent: i32 = std::str::from_utf8(&out[start + e + 1..])
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or_default();
+    let precision = i32::try_from(precision).unwrap_or(i32::MAX);
+    if (-4..precision).contains(&exponent) {
+        out.truncate(start);
+        let decimals = usize::try_from(precision - 1 - exponent).unwrap_or_default();
+        write_to(out, format_args!("{value:.decimals$}"));
+        trim_zeros(out, start);
+    } else {
+        out.truncate(start + e);
+        trim_zeros(out, start);
+        let sign = if exponent < 0 { '-' } else { '+' };
+        write_to(out, format_args!("e{sign}{:02}", exponent.unsigned_abs()));
+    }
+}
+
+fn trim_zeros(out: &mut Vec<u8>, start: usize) {
+    if out[start..].contains(&b'.') {
+        while out.last() == Some(&b'0') {
+            out.pop();
+        }
+        if out.last() == Some(&b'.') {
+            out.pop();
+        }
+    }
+}
+
+/// How rates are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RateStyle {
+    /// Whole bits per second.
+    Exact,
+    /// Three digits and a unit.
+    Human,
+}
+
+/// A rate in bits per second, without the unit that follows.
+pub fn rate(out: &mut Vec<u8>, bits_per_second: f64, style: RateStyle) {
+    if style == RateStyle::Exact {
+        write_to(out, format_args!("{bits_per_second:.0}"));
+        return;
+    }
+    for (threshold, unit) in [(1e12, b'T'), (1e9, b'G'), (1e6, b'M'), (1e3, b'k')] {
+        if bits_per_second > threshold {
+            general(out, bits_per_second / threshold, 3);
+            out.push(unit);
+            return;
+        }
+    }
+    general(out, bits_per_second, 6);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = b"<".to_vec();
+        write(&mut out);
+        String::from_utf8(out).unwrap()[1..].to_owned()
+    }
+
+    #[test]
+    fn general_is_that_of_printf() {
+        // Each as `printf '%g'` prints it.
+        for (value, expected) in [
+            (0.0, "0"),
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (100_000.0, "100000"),
+            (1_000_000.0, "1e+06"),
+            (1_234_567.0, "1.23457e+06"),
+            (0.0001, "0.0001"),
+            (0.000_01, "1e-05"),
+            (999_999.5, "1e+06"),
+            (2.5, "2.5"),
+            (1_048.576, "1048.58"),
+        ] {
+            assert_eq!(text(|out| general(out, value, 6)), expected);
+        }
+        assert_eq!(text(|out| general(out, 12_345.0, 3)), "1.23e+04");
+        assert_eq!(text(|out| general(out, 99.96, 3)), "100");
+    }
+
+    #[test]
+    fn thousandths_agree_with_general() {
+        for value in (0..2_000_000).step_by(37).chain([999, 1000, 999_999, 1_000_000, u32::MAX]) {
+            assert_eq!(
+                text(|out| milli(out, value)),
+                text(|out| general(out, f64::from(value) / 1000.0, 6))
+            );
+        }
+    }
+
+    #[test]
+    fn integers() {
+        assert_eq!(text(|out| unsigned(out, 0)), "0");
+        assert_eq!(text(|out| unsigned(out, u64::MAX)), u64::MAX.to_string());
+        assert_eq!(text(|out| queue(out, 42)), "42    ");
+        assert_eq!(text(|out| queue(out, 1_234_567)), "1234567");
+        assert_eq!(text(|out| hex_alternate(out, 0)), "0");
+        assert_eq!(text(|out| hex_alternate(out, 16)), "0x10");
+    }
+}
