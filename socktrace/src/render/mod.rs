@@ -3,3 +3,4 @@
 pub mod address;
 pub mod columns;
 pub mod number;
+pub mod tcp;

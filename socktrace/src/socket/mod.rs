@@ -17,7 +17,7 @@ pub use inet::{
 pub use local::{Netlink, Packet, PacketDetail, PacketFanout, PacketRing, Tipc, Unix, Vsock, Xdp};
 pub use state::{State, StateSet};
 pub use table::{Family, FamilySet, Table, TableSet};
-pub use tcp_info::{MptcpInfo, TcpInfo};
+pub use tcp_info::{MptcpInfo, SctpInfo, TcpInfo, TcpOption};
 
 /// The kernel's identity of a socket for as long as it lives (`sk:` in `ss -e`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
