@@ -3,5 +3,6 @@
 
 pub mod cli;
 pub mod diag;
+pub mod owner;
 pub mod render;
 pub mod socket;

@@ -2,5 +2,7 @@
 
 pub mod address;
 pub mod columns;
+pub mod escape;
 pub mod number;
 pub mod tcp;
+pub mod users;
