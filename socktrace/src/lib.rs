@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod diag;
+pub mod netns;
 pub mod owner;
 pub mod render;
 pub mod socket;

@@ -1,0 +1,92 @@
+//! Entering a network namespace by the name that `ip netns` gave it.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
+use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+
+const NAMES: &str = "/run/netns";
+const ETC: &str = "/etc/netns";
+
+/// Why a namespace could not be entered; worded as `ip netns` words it.
+#[derive(Debug, thiserror::Error)]
+pub enum NetnsError {
+    #[error("Cannot open network namespace \"{name}\": {}", reason(*errno))]
+    Open { name: String, errno: Errno },
+    #[error("setting the network namespace \"{name}\" failed: {}", reason(*errno))]
+    Enter { name: String, errno: Errno },
+    #[error("unshare failed: {}", reason(*.0))]
+    Unshare(Errno),
+    #[error("\"mount --make-rslave /\" failed: {}", reason(*.0))]
+    Propagation(Errno),
+    #[error("mount of /sys failed: {}", reason(*.0))]
+    Sys(Errno),
+}
+
+/// A file that the namespace has its own version of and that could not be put in place.
+#[derive(Debug)]
+pub struct BindFailure {
+    pub from: PathBuf,
+    pub to: PathBuf,
+    pub errno: Errno,
+}
+
+/// Moves the calling thread into a named namespace, with a /sys and the files of
+/// /etc/netns/NAME to match. Call it before there are other threads: they stay behind.
+pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {
+    let path = format!("{NAMES}/{name}");
+    let namespace = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+        .map_err(|errno| NetnsError::Open { name: name.into(), errno })?;
+    rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
+        .map_err(|errno| NetnsError::Enter { name: name.into(), errno })?;
+
+    // SAFETY: a mount namespace of one's own takes no descriptor or memory from other threads.
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.map_err(NetnsError::Unshare)?;
+    // What is mounted from here on must not show in the namespace that was left.
+    rustix::mount::mount_change(
+        "/",
+        MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC,
+    )
+    .map_err(NetnsError::Propagation)?;
+    mount_sys(name)?;
+    Ok(bind_etc(name))
+}
+
+fn mount_sys(name: &str) -> Result<(), NetnsError> {
+    let mut flags = MountFlags::empty();
+    if rustix::mount::unmount("/sys", UnmountFlags::DETACH).is_err()
+        && rustix::fs::statvfs("/sys").is_ok_and(|s| s.f_flag.contains(StatVfsMountFlags::RDONLY))
+    {
+        // A read-only sysfs cannot be covered by a writable one.
+        flags = MountFlags::RDONLY;
+    }
+    rustix::mount::mount(name, "/sys", "sysfs", flags, None).map_err(NetnsError::Sys)
+}
+
+fn bind_etc(name: &str) -> Vec<BindFailure> {
+    let Ok(entries) = fs::read_dir(Path::new(ETC).join(name)) else { return Vec::new() };
+    entries
+        .flatten()
+        .filter_map(|entry| {
+            let from = entry.path();
+            let to = Path::new("/etc").join(entry.file_name());
+            match rustix::mount::mount_bind(&from, &to) {
+                Ok(()) => None,
+                Err(errno) => Some(BindFailure { from, to, errno }),
+            }
+        })
+        .collect()
+}
+
+/// The C library's words for an error, without the number that Rust puts behind them.
+fn reason(errno: Errno) -> String {
+    let text = std::io::Error::from(errno).to_string();
+    match text.rfind(" (os error ") {
+        Some(end) => text[..end].to_owned(),
+        None => text,
+    }
+}
