@@ -5,5 +5,6 @@ pub mod cli;
 pub mod diag;
 pub mod netns;
 pub mod owner;
+pub mod procfs;
 pub mod render;
 pub mod socket;

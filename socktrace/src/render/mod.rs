@@ -4,5 +4,6 @@ pub mod address;
 pub mod columns;
 pub mod escape;
 pub mod number;
+pub mod summary;
 pub mod tcp;
 pub mod users;

@@ -82,6 +82,29 @@ pub struct InetExt<'a> {
     pub sctp_peers: Option<&'a [u8]>,
     /// The nested attributes of the socket's BPF storage.
     pub bpf_storage: Option<&'a [u8]>,
+    /// Set where the source was a text file of /proc/net, which tells less than sock_diag.
+    pub proc_text: Option<&'a ProcText<'a>>,
+}
+
+/// What a line of /proc/net has beyond the fixed fields. Datagram tables have nothing.
+#[derive(Debug, Clone, Copy)]
+pub enum ProcText<'a> {
+    Tcp(ProcTcp<'a>),
+    Datagram,
+}
+
+/// What /proc/net/tcp tells of a connection. (`ss` prints these times in seconds.)
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ProcTcp<'a> {
+    pub rto_ms: u32,
+    pub ato_ms: u32,
+    pub quick_acks: u32,
+    pub is_bidirectional: bool,
+    pub cwnd: u32,
+    /// 0: none so far.
+    pub ssthresh: u32,
+    /// What newer kernels may add to the line (`opt:`).
+    pub rest: &'a [u8],
 }
 
 /// `struct inet_diag_meminfo`, all in bytes.

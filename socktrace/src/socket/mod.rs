@@ -12,7 +12,8 @@ mod tcp_info;
 
 pub use addr::{End, InetEnd};
 pub use inet::{
-    CongestionInfo, Inet, InetExt, MemInfo, MptcpSubflow, SkMem, Timer, TimerKind, TlsInfo, UlpInfo,
+    CongestionInfo, Inet, InetExt, MemInfo, MptcpSubflow, ProcTcp, ProcText, SkMem, Timer,
+    TimerKind, TlsInfo, UlpInfo,
 };
 pub use local::{Netlink, Packet, PacketDetail, PacketFanout, PacketRing, Tipc, Unix, Vsock, Xdp};
 pub use state::{State, StateSet};
@@ -28,6 +29,7 @@ pub struct Cookie(pub u64);
 pub struct Inode(pub u32);
 
 /// One socket of any family.
+#[allow(clippy::large_enum_variant, reason = "a box would cost an allocation per socket")]
 #[derive(Debug, Clone)]
 pub enum Socket<'a> {
     Inet(Inet<'a>),

@@ -46,7 +46,8 @@ impl State {
     /// The name in listings.
     pub fn name(self) -> &'static str {
         match self {
-            State::Unknown | State::NewSynRecv => "UNKNOWN",
+            State::Unknown => "UNKNOWN",
+            State::NewSynRecv => "UNDEF",
             State::Established => "ESTAB",
             State::SynSent => "SYN-SENT",
             State::SynRecv => "SYN-RECV",
