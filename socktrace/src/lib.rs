@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod diag;
+pub mod names;
 pub mod netns;
 pub mod owner;
 pub mod procfs;

@@ -1,1 +1,319 @@
-//! What the options mean.
+//! What the options mean: one [`Plan`] in which nothing is left to interpret.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use super::options::{Flag, Typed};
+use crate::render::show::{Contexts, Header, Holders, Layout, NumberStyle, Queues, Show};
+use crate::socket::{Family, FamilySet, State, StateSet, Table, TableSet};
+
+/// What to do.
+#[derive(Debug)]
+pub enum Action {
+    Help,
+    Version,
+    /// `-Z` or `-z` where SELinux may not be enabled; the rest is only looked at if it is.
+    Run(Box<Plan>),
+}
+
+/// A listing, or what takes its place.
+#[derive(Debug)]
+pub struct Plan {
+    pub task: Task,
+    pub summary: bool,
+    pub select: Select,
+    pub show: Show,
+    /// Whether addresses are shown by the names of their hosts.
+    pub resolve_hosts: bool,
+    pub netns: Option<OsString>,
+    /// Where the filter's text is, before the words.
+    pub filter_file: Option<PathBuf>,
+    pub words: Vec<OsString>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub enum Task {
+    List,
+    /// Destroy what matches, and list it.
+    Kill,
+    /// List sockets as they are destroyed.
+    Events,
+    /// Write the TCP dump as it comes from the kernel.
+    DumpTcp(PathBuf),
+}
+
+/// Which sockets are asked for, apart from the filter's expression.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Select {
+    pub tables: TableSet,
+    pub families: FamilySet,
+    pub states: StateSet,
+    /// The one family to ask the kernel for, if the last word about families named IPv6 or IPv4.
+    pub preferred: Option<Family>,
+    states_said: Option<StateSet>,
+    anything_chosen: bool,
+}
+
+/// Why the options cannot be followed.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum PlanError {
+    #[error("\"{0}\" is invalid family")]
+    Family(String),
+    #[error("\"{0}\" is illegal socket table id")]
+    Table(String),
+    #[error("more than one filter file")]
+    TwoFilterFiles,
+    #[error("invalid BPF map ID {0}")]
+    MapId(String),
+    #[error("--bpf-maps and --bpf-map-id cannot be used together")]
+    MapsAndMapId,
+}
+
+impl PlanError {
+    /// Whether the usage is shown, as for an option that does not exist.
+    pub fn is_usage(&self) -> bool {
+        matches!(self, PlanError::Family(_) | PlanError::Table(_) | PlanError::TwoFilterFiles)
+    }
+}
+
+const LISTENING: StateSet = StateSet::of(&[State::Listen, State::Close]);
+const INET_TABLES: TableSet =
+    TableSet::of(&[Table::Udp, Table::Dccp, Table::Tcp, Table::Mptcp, Table::Raw]);
+
+impl Action {
+    pub fn from_typed(typed: Typed) -> Result<Action, PlanError> {
+        let mut plan = Plan {
+            task: Task::List,
+            summary: false,
+            select: Select {
+                tables: TableSet::EMPTY,
+                families: FamilySet::EMPTY,
+                states: StateSet::EMPTY,
+                preferred: None,
+                states_said: None,
+                anything_chosen: false,
+            },
+            show: Show::default(),
+            resolve_hosts: false,
+            netns: None,
+            filter_file: None,
+            words: typed.words,
+        };
+        for (flag, value) in typed.options {
+            let value = value.unwrap_or_default();
+            match flag {
+                Flag::Help => return Ok(Action::Help),
+                Flag::Version => return Ok(Action::Version),
+                Flag::Family if value == "help" => return Ok(Action::Help),
+                _ => plan.apply(flag, value)?,
+            }
+        }
+        Ok(Action::Run(Box::new(plan)))
+    }
+}
+
+impl Plan {
+    fn apply(&mut self, flag: Flag, value: OsString) -> Result<(), PlanError> {
+        let (select, show) = (&mut self.select, &mut self.show);
+        match flag {
+            Flag::Help | Flag::Version => {}
+            Flag::Numeric => show.numbers = NumberStyle::Numeric,
+            Flag::Resolve => self.resolve_hosts = true,
+            Flag::All => select.states_said = Some(StateSet::ALL),
+            Flag::Listening => select.states_said = Some(LISTENING),
+            Flag::BoundInactive => {
+                select.states_said = Some(StateSet::of(&[State::BoundInactive]));
+            }
+            Flag::Options => show.timer = true,
+            Flag::Extended => (show.timer, show.details) = (true, true),
+            Flag::Memory => show.memory = true,
+            Flag::Processes => show.holders = show.holders.max(Holders::Processes),
+            Flag::Threads => show.holders = Holders::Threads,
+            Flag::Info => show.info = true,
+            Flag::TipcInfo => show.tipc_info = true,
+            Flag::Summary => self.summary = true,
+            Flag::Tos => show.tos = true,
+            Flag::Cgroup => show.cgroup = true,
+            Flag::Bpf => (show.timer, show.bpf_filter) = (true, true),
+            Flag::BpfMaps | Flag::BpfMapId => {}
+            Flag::Events => self.task = Task::Events,
+            Flag::Context => show.contexts = show.contexts.max(Contexts::Processes),
+            Flag::Contexts => show.contexts = Contexts::ProcessesAndSockets,
+            Flag::Net => self.netns = Some(value),
+            Flag::Ipv4 => select.family(Family::Inet),
+            Flag::Ipv6 => select.family(Family::Inet6),
+            Flag::Packet => select.family(Family::Packet),
+            Flag::Tcp => select.table(Table::Tcp),
+            Flag::Mptcp => select.table(Table::Mptcp),
+            Flag::Sctp => select.table(Table::Sctp),
+            Flag::Udp => select.table(Table::Udp),
+            Flag::Dccp => select.table(Table::Dccp),
+            Flag::Raw => select.table(Table::Raw),
+            Flag::Unix => select.family(Family::Unix),
+            Flag::Tipc => select.family(Family::Tipc),
+            Flag::Vsock => select.family(Family::Vsock),
+            Flag::Xdp => select.family(Family::Xdp),
+            Flag::Family => select.family(family_named(&value)?),
+            Flag::Kill => self.task = Task::Kill,
+            Flag::NoHeader => show.header = Header::Hidden,
+            Flag::NoQueues => show.queues = Queues::Hidden,
+            Flag::OneLine => show.layout = Layout::OneLine,
+            Flag::InetSockopt => show.sockopt = true,
+            Flag::Query => select.query(&value.to_string_lossy())?,
+            Flag::Diag => self.task = Task::DumpTcp(value.into()),
+            Flag::Filter => {
+                if self.filter_file.replace(value.into()).is_some() {
+                    return Err(PlanError::TwoFilterFiles);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Select {
+    /// Whether any table or family was named; without, all are shown.
+    pub fn is_default(&self) -> bool {
+        !self.anything_chosen
+    }
+
+    fn table(&mut self, table: Table) {
+        self.states = self.states.union(table.default_states());
+        self.tables = self.tables.union(TableSet::of(&[table]));
+        self.anything_chosen = true;
+    }
+
+    /// Adds a family and the states that its tables show by default.
+    pub fn family(&mut self, family: Family) {
+        self.states = self.states.union(family_states(family));
+        self.families = self.families.union(FamilySet::of(&[family]));
+        self.anything_chosen = true;
+        self.preferred = Some(family);
+    }
+
+    /// Narrows the listing to one family, as a family prefix in a filter does.
+    pub fn only(&mut self, families: FamilySet) {
+        self.families = families;
+        for family in Family::ALL.into_iter().filter(|family| families.contains(*family)) {
+            self.states = self.states.union(family_states(family));
+            self.preferred = Some(family);
+        }
+    }
+
+    fn query(&mut self, names: &str) -> Result<(), PlanError> {
+        for name in names.split(',') {
+            let (name, wanted) = match name.strip_prefix('!') {
+                Some(name) => (name, false),
+                None => (name, true),
+            };
+            let tables = tables_named(name).ok_or_else(|| PlanError::Table(name.to_owned()))?;
+            if wanted {
+                tables.iter().for_each(|table| self.table(table));
+            } else {
+                self.tables = self.tables.without(tables);
+                self.anything_chosen = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Settles tables, families and states, given what the filter said of states. Tables bring in
+    /// their families and families their tables.
+    pub fn settle(&mut self, filter_states: Option<StateSet>) {
+        let said = filter_states.or(self.states_said).filter(|states| !states.is_empty());
+        if !self.anything_chosen {
+            self.tables = TableSet::ALL;
+            self.states = StateSet::CONNECTED;
+        }
+        if let Some(states) = said {
+            self.states = states;
+        }
+        for table in self.tables.iter() {
+            if !self.families.intersects(table.families()) {
+                self.families = self.families.union(table.families());
+            }
+        }
+        for family in Family::ALL.into_iter().filter(|family| self.families.contains(*family)) {
+            let tables = family_tables(family);
+            if !self.tables.intersects(tables) {
+                self.tables = self.tables.union(tables);
+            }
+        }
+    }
+
+    /// What is left out so that nothing is left to show.
+    pub fn nothing_left(&self) -> Option<&'static str> {
+        if self.tables.is_empty() {
+            Some("no socket tables to show with such filter.")
+        } else if self.families.is_empty() {
+            Some("no families to show with such filter.")
+        } else if self.states.is_empty() {
+            Some("no socket states to show with such filter.")
+        } else {
+            None
+        }
+    }
+}
+
+/// The states that a family shows by default.
+fn family_states(family: Family) -> StateSet {
+    match family {
+        Family::Packet | Family::Netlink | Family::Xdp => StateSet::of(&[State::Close]),
+        _ => StateSet::CONNECTED,
+    }
+}
+
+/// The tables that a family brings in where none of them was chosen.
+fn family_tables(family: Family) -> TableSet {
+    match family {
+        Family::Inet | Family::Inet6 => INET_TABLES.union(TableSet::of(&[Table::Sctp])),
+        Family::Unix => TableSet::of(&[Table::UnixDgram, Table::UnixStream, Table::UnixSeqpacket]),
+        Family::Packet => TableSet::of(&[Table::PacketDgram, Table::PacketRaw]),
+        Family::Netlink => TableSet::of(&[Table::Netlink]),
+        Family::Vsock => TableSet::of(&[Table::VsockStream, Table::VsockDgram]),
+        Family::Tipc => TableSet::of(&[Table::Tipc]),
+        Family::Xdp => TableSet::of(&[Table::Xdp]),
+    }
+}
+
+fn family_named(name: &OsString) -> Result<Family, PlanError> {
+    let name = name.to_string_lossy();
+    Ok(match &*name {
+        "inet" => Family::Inet,
+        "inet6" => Family::Inet6,
+        "link" => Family::Packet,
+        "unix" => Family::Unix,
+        "netlink" => Family::Netlink,
+        "vsock" => Family::Vsock,
+        "tipc" => Family::Tipc,
+        "xdp" => Family::Xdp,
+        _ => return Err(PlanError::Family(name.into_owned())),
+    })
+}
+
+fn tables_named(name: &str) -> Option<TableSet> {
+    Some(match name {
+        "all" => TableSet::ALL,
+        "inet" => INET_TABLES.union(TableSet::of(&[Table::Sctp])),
+        "tcp" => TableSet::of(&[Table::Tcp]),
+        "mptcp" => TableSet::of(&[Table::Mptcp]),
+        "udp" => TableSet::of(&[Table::Udp]),
+        "raw" => TableSet::of(&[Table::Raw]),
+        "dccp" => TableSet::of(&[Table::Dccp]),
+        "sctp" => TableSet::of(&[Table::Sctp]),
+        "unix" => family_tables(Family::Unix),
+        "unix_stream" | "u_str" => TableSet::of(&[Table::UnixStream]),
+        "unix_dgram" | "u_dgr" => TableSet::of(&[Table::UnixDgram]),
+        "unix_seqpacket" | "u_seq" => TableSet::of(&[Table::UnixSeqpacket]),
+        "packet" => family_tables(Family::Packet),
+        "packet_raw" | "p_raw" => TableSet::of(&[Table::PacketRaw]),
+        "packet_dgram" | "p_dgr" => TableSet::of(&[Table::PacketDgram]),
+        "netlink" => TableSet::of(&[Table::Netlink]),
+        "vsock" => family_tables(Family::Vsock),
+        "vsock_stream" | "v_str" => TableSet::of(&[Table::VsockStream]),
+        "vsock_dgram" | "v_dgr" => TableSet::of(&[Table::VsockDgram]),
+        "tipc" => TableSet::of(&[Table::Tipc]),
+        "xdp" => TableSet::of(&[Table::Xdp]),
+        _ => return None,
+    })
+}

@@ -91,8 +91,8 @@ const FIELD_OVERHEAD: usize = 2;
 const WRITE_BYTES: usize = 128 << 10;
 
 /// Rows of columns on their way to `out`.
-pub struct Listing<W: Write> {
-    out: W,
+pub struct Listing<'w> {
+    out: &'w mut dyn Write,
     /// The width to fill; `None` lays out compactly.
     screen: Option<usize>,
     hidden: Hidden,
@@ -105,8 +105,8 @@ pub struct Listing<W: Write> {
     laid_out: Vec<u8>,
 }
 
-impl<W: Write> Listing<W> {
-    pub fn new(out: W, screen: Option<usize>, hidden: Hidden) -> Listing<W> {
+impl<'w> Listing<'w> {
+    pub fn new(out: &'w mut dyn Write, screen: Option<usize>, hidden: Hidden) -> Listing<'w> {
         Listing {
             out,
             screen,
@@ -279,7 +279,6 @@ mod tests {
             listing.end_row().unwrap();
         }
         listing.finish().unwrap();
-        drop(listing);
         String::from_utf8(out).unwrap()
     }
 
@@ -313,7 +312,8 @@ mod tests {
 
     #[test]
     fn what_is_held_is_bounded() {
-        let mut listing = Listing::new(io::sink(), None, Hidden::default());
+        let mut sink = io::sink();
+        let mut listing = Listing::new(&mut sink, None, Hidden::default());
         for _ in 0..40 {
             listing.field(Column::Ext).resize(1 << 20, b'x');
             listing.end_row().unwrap();

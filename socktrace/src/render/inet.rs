@@ -1,0 +1,329 @@
+//! The line of an IP socket.
+
+use std::net::IpAddr;
+
+use super::columns::Column;
+use super::number::{hex_alternate, write_to};
+use super::show::Layout;
+use super::{Printer, address, sctp, tcp};
+use crate::socket::{
+    Inet, InetEnd, InetExt, Inode, MptcpInfo, SctpInfo, SkMem, Table, TcpInfo, Timer, TimerKind,
+};
+
+impl Printer<'_, '_> {
+    pub(super) fn inet(&mut self, socket: &Inet<'_>) {
+        self.inet_state(socket);
+        self.queues(socket.recv_queue, socket.send_queue);
+        self.inet_end(
+            socket,
+            &socket.local,
+            socket.ifindex,
+            Column::LocalAddress,
+            Column::LocalPort,
+        );
+        self.inet_end(socket, &socket.peer, 0, Column::PeerAddress, Column::PeerPort);
+        self.users(socket.inode);
+        self.inet_details(socket);
+        if self.show.tos {
+            self.inet_tos(&socket.ext);
+        }
+        let out = self.listing.field(Column::Ext);
+        if let Some(id) = socket.ext.cgroup_id.filter(|_| self.show.cgroup) {
+            out.extend_from_slice(b" cgroup:");
+            self.names.cgroup(out, id);
+        }
+        if let Some(flags) = socket.ext.sockopt.filter(|_| self.show.sockopt) {
+            out.extend_from_slice(self.show.layout.line_break());
+            sockopt(out, flags);
+        }
+        if self.show.memory || self.show.info && protocol(socket) != Some(Protocol::Udp) {
+            if self.show.layout == Layout::Lines {
+                out.extend_from_slice(b"\n\t");
+            }
+            self.inet_info(socket);
+        }
+    }
+
+    /// SCTP associations stand indented below their endpoint, with which they share the inode.
+    fn inet_state(&mut self, socket: &Inet<'_>) {
+        if socket.table != Table::Sctp {
+            self.netid_and_state(netid(socket), socket.state);
+            return;
+        }
+        let is_association = socket.inode != Inode(0) && self.sctp_endpoint == socket.inode;
+        self.sctp_endpoint = socket.inode;
+        if is_association {
+            let out = self.listing.field(Column::State);
+            out.extend_from_slice(b"`- ");
+            out.extend_from_slice(sctp::state_name(socket.state).as_bytes());
+        } else {
+            self.netid_and_state("sctp", socket.state);
+        }
+    }
+
+    fn inet_end(
+        &mut self,
+        socket: &Inet<'_>,
+        end: &InetEnd,
+        ifindex: u32,
+        address: Column,
+        port: Column,
+    ) {
+        let v6only = socket.ext.v6only.unwrap_or(false);
+        let out = self.listing.field(address);
+        match end.addr {
+            IpAddr::V6(addr) if addr.is_unspecified() && !v6only => out.push(b'*'),
+            addr => self.names.host(out, &addr),
+        }
+        if ifindex != 0 {
+            out.push(b'%');
+            self.names.interface(out, ifindex);
+        }
+        out.push(b':');
+        self.names.port(self.listing.field(port), socket.table, end.port);
+    }
+
+    fn inet_details(&mut self, socket: &Inet<'_>) {
+        let out = self.listing.field(Column::Ext);
+        if self.show.timer {
+            if socket.table == Table::Sctp {
+                sctp::timer(out, &socket.timer);
+            } else {
+                timer(out, &socket.timer);
+            }
+        }
+        if !self.show.details {
+            return;
+        }
+        if socket.uid != 0 {
+            write_to(out, format_args!(" uid:{}", socket.uid));
+        }
+        write_to(out, format_args!(" ino:{} sk:{:x}", socket.inode.0, socket.cookie.0));
+        if let Some(mark) = socket.ext.mark.filter(|mark| *mark != 0) {
+            write_to(out, format_args!(" fwmark:0x{mark:x}"));
+        }
+        if let Some(id) = socket.ext.cgroup_id.filter(|id| *id != 0) {
+            out.extend_from_slice(b" cgroup:");
+            self.names.cgroup(out, id);
+        }
+        if let (IpAddr::V6(_), Some(v6only)) = (socket.local.addr, socket.ext.v6only) {
+            write_to(out, format_args!(" v6only:{}", u8::from(v6only)));
+        }
+        if let Some(mask) = socket.ext.shutdown {
+            out.push(b' ');
+            shutdown(out, mask);
+        }
+    }
+
+    fn inet_tos(&mut self, ext: &InetExt<'_>) {
+        let out = self.listing.field(Column::Ext);
+        for (label, value) in [
+            (" tos:", ext.tos.map(u32::from)),
+            (" tclass:", ext.tclass.map(u32::from)),
+            (" class_id:", ext.class_id),
+        ] {
+            if let Some(value) = value {
+                out.extend_from_slice(label.as_bytes());
+                hex_alternate(out, value.into());
+            }
+        }
+    }
+
+    fn inet_info(&mut self, socket: &Inet<'_>) {
+        let ext = &socket.ext;
+        let out = self.listing.field(Column::Ext);
+        match (&ext.skmem, &ext.mem) {
+            (Some(mem), _) => skmem(out, mem),
+            (None, Some(mem)) => write_to(
+                out,
+                format_args!(" mem:(r{},w{},f{},t{})", mem.rmem, mem.wmem, mem.fmem, mem.tmem),
+            ),
+            (None, None) => {}
+        }
+        match (socket.table, ext.info) {
+            (Table::Sctp, info) => {
+                for (label, addresses) in
+                    [("locals:", ext.sctp_locals), (" peers:", ext.sctp_peers)]
+                {
+                    if let Some(addresses) = addresses {
+                        out.extend_from_slice(label.as_bytes());
+                        sctp::addresses(out, addresses);
+                    }
+                }
+                if let Some(info) = info {
+                    sctp::info(out, &SctpInfo::parse(info));
+                }
+                return;
+            }
+            (Table::Mptcp, Some(info)) => tcp::mptcp(out, &MptcpInfo::parse(info)),
+            (_, Some(info)) => {
+                tcp::info(out, socket, &TcpInfo::parse(info), self.show.info_style());
+            }
+            (_, None) => {}
+        }
+        if let Some(keys) = ext.md5 {
+            md5_keys(out, keys);
+        }
+        if let Some(ulp) = &ext.ulp {
+            tcp::ulp(out, ulp);
+        }
+    }
+}
+
+/// The protocols that have a name in the Netid column.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Protocol {
+    Raw,
+    Tcp,
+    Udp,
+    Dccp,
+    Sctp,
+    Icmp6,
+    Mptcp,
+}
+
+/// What the socket calls itself: for raw sockets, what the kernel says of their protocol, if it
+/// does. `None` for a protocol without a name.
+fn protocol(socket: &Inet<'_>) -> Option<Protocol> {
+    match (socket.table, socket.ext.protocol) {
+        (_, Some(0)) | (Table::Raw, None) => Some(Protocol::Raw),
+        (_, Some(6)) | (Table::Tcp, None) => Some(Protocol::Tcp),
+        (_, Some(17)) | (Table::Udp, None) => Some(Protocol::Udp),
+        (_, Some(33)) | (Table::Dccp, None) => Some(Protocol::Dccp),
+        (_, Some(132)) | (Table::Sctp, None) => Some(Protocol::Sctp),
+        (_, Some(58)) => Some(Protocol::Icmp6),
+        (Table::Mptcp, None) => Some(Protocol::Mptcp),
+        _ => None,
+    }
+}
+
+fn netid(socket: &Inet<'_>) -> &'static str {
+    match protocol(socket) {
+        Some(Protocol::Raw) => "raw",
+        Some(Protocol::Tcp) => "tcp",
+        Some(Protocol::Udp) => "udp",
+        Some(Protocol::Dccp) => "dccp",
+        Some(Protocol::Sctp) => "sctp",
+        Some(Protocol::Icmp6) => "icmp6",
+        Some(Protocol::Mptcp) => "mptcp",
+        None => "???",
+    }
+}
+
+fn timer(out: &mut Vec<u8>, timer: &Timer) {
+    let name = match timer.kind {
+        TimerKind::Off => return,
+        TimerKind::On => "on",
+        TimerKind::Keepalive => "keepalive",
+        TimerKind::TimeWait => "timewait",
+        TimerKind::Persist => "persist",
+        TimerKind::DelayedAck => "delack",
+        TimerKind::Unknown(_) => "unknown",
+    };
+    write_to(out, format_args!(" timer:({name},"));
+    timeout(out, timer.expires_ms);
+    write_to(out, format_args!(",{})", timer.retransmits));
+}
+
+/// The time until a timer fires, the more coarsely the longer it is.
+pub(super) fn timeout(out: &mut Vec<u8>, milliseconds: u32) {
+    let (minutes, mut seconds) = (milliseconds / 60_000, milliseconds / 1000 % 60);
+    let mut rest = milliseconds % 1000;
+    if minutes > 0 {
+        write_to(out, format_args!("{minutes}min"));
+        rest = 0;
+        if minutes > 9 {
+            seconds = 0;
+        }
+    }
+    if seconds > 9 {
+        rest = 0;
+    }
+    match (seconds, rest) {
+        (0, 0) => {}
+        (0, _) => write_to(out, format_args!("{rest:03}ms")),
+        (_, 0) => write_to(out, format_args!("{seconds}sec")),
+        (_, _) => write_to(out, format_args!("{seconds}.{rest:03}sec")),
+    }
+}
+
+/// The two directions of a socket, `-` for one that is shut down.
+pub(super) fn shutdown(out: &mut Vec<u8>, mask: u8) {
+    out.push(if mask & 1 == 0 { b'<' } else { b'-' });
+    out.push(b'-');
+    out.push(if mask & 2 == 0 { b'>' } else { b'-' });
+}
+
+pub(super) fn skmem(out: &mut Vec<u8>, mem: &SkMem) {
+    write_to(
+        out,
+        format_args!(
+            " skmem:(r{},rb{},t{},tb{},f{},w{},o{}",
+            mem.rmem_alloc,
+            mem.rcvbuf,
+            mem.wmem_alloc,
+            mem.sndbuf,
+            mem.fwd_alloc,
+            mem.wmem_queued,
+            mem.optmem
+        ),
+    );
+    if let Some(backlog) = mem.backlog {
+        write_to(out, format_args!(",bl{backlog}"));
+    }
+    if let Some(drops) = mem.drops {
+        write_to(out, format_args!(",d{drops}"));
+    }
+    out.push(b')');
+}
+
+/// `struct inet_diag_sockopt`: bit fields, the first in the lowest bit on little-endian machines.
+fn sockopt(out: &mut Vec<u8>, flags: [u8; 2]) {
+    const NAMES: [&str; 11] = [
+        "recverr",
+        "is_icsk",
+        "freebind",
+        "hdrincl",
+        "mc_loop",
+        "transparent",
+        "mc_all",
+        "nodefrag",
+        "bind_addr_no_port",
+        "recverr_rfc4884",
+        "defer_connect",
+    ];
+    out.extend_from_slice(b"inet-sockopt: (");
+    for (i, name) in NAMES.iter().enumerate() {
+        let bit = if cfg!(target_endian = "little") { i % 8 } else { 7 - i % 8 };
+        if flags[i / 8] >> bit & 1 != 0 {
+            out.push(b' ');
+            out.extend_from_slice(name.as_bytes());
+        }
+    }
+    out.push(b')');
+}
+
+/// `struct tcp_diag_md5sig`s: family, prefix length, key length, address, key.
+fn md5_keys(out: &mut Vec<u8>, keys: &[u8]) {
+    const LEN: usize = 100;
+    const AF_INET6: u8 = 10;
+    out.extend_from_slice(b" md5keys:");
+    for (i, key) in keys.chunks_exact(LEN).enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let len = usize::from(u16::from_ne_bytes([key[2], key[3]])).min(80);
+        let (v4, v6): ([u8; 4], [u8; 16]) =
+            (key[4..8].try_into().unwrap_or_default(), key[4..20].try_into().unwrap_or_default());
+        let addr = if key[0] == AF_INET6 { IpAddr::from(v6) } else { IpAddr::from(v4) };
+        address::ip(out, &addr);
+        write_to(out, format_args!("/{}=", key[1]));
+        for byte in &key[20..20 + len] {
+            match byte {
+                b'\\' | b' ' | b',' => write_to(out, format_args!("\\{byte:03o}")),
+                b'!'..=b'~' => out.push(*byte),
+                _ => write_to(out, format_args!("\\{byte:03o}")),
+            }
+        }
+    }
+}
