@@ -3,6 +3,7 @@
 
 pub mod cli;
 pub mod diag;
+pub mod filter;
 pub mod names;
 pub mod netns;
 pub mod owner;

@@ -4,7 +4,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::options::{Flag, Typed};
-use crate::render::show::{Contexts, Header, Holders, Layout, NumberStyle, Queues, Show};
+use crate::names::NameOptions;
+use crate::owner::Contexts;
+use crate::procfs;
+use crate::render::show::{Header, Holders, Layout, NumberStyle, Queues, Show};
 use crate::socket::{Family, FamilySet, State, StateSet, Table, TableSet};
 
 /// What to do.
@@ -12,7 +15,6 @@ use crate::socket::{Family, FamilySet, State, StateSet, Table, TableSet};
 pub enum Action {
     Help,
     Version,
-    /// `-Z` or `-z` where SELinux may not be enabled; the rest is only looked at if it is.
     Run(Box<Plan>),
 }
 
@@ -26,6 +28,8 @@ pub struct Plan {
     /// Whether addresses are shown by the names of their hosts.
     pub resolve_hosts: bool,
     pub netns: Option<OsString>,
+    processes: bool,
+    threads: bool,
     /// Where the filter's text is, before the words.
     pub filter_file: Option<PathBuf>,
     pub words: Vec<OsString>,
@@ -96,6 +100,8 @@ impl Action {
             show: Show::default(),
             resolve_hosts: false,
             netns: None,
+            processes: false,
+            threads: false,
             filter_file: None,
             words: typed.words,
         };
@@ -108,11 +114,29 @@ impl Action {
                 _ => plan.apply(flag, value)?,
             }
         }
+        // As in `ss`, threads are only shown of processes that are.
+        plan.show.holders = match (plan.processes, plan.threads) {
+            (false, _) => Holders::Hidden,
+            (true, false) => Holders::Processes,
+            (true, true) => Holders::Threads,
+        };
         Ok(Action::Run(Box::new(plan)))
     }
 }
 
 impl Plan {
+    pub fn name_options(&self) -> NameOptions {
+        NameOptions {
+            numeric: self.show.numbers == NumberStyle::Numeric,
+            resolve_hosts: self.resolve_hosts,
+            proc_root: procfs::root(),
+        }
+    }
+
+    pub fn wants_contexts(&self) -> bool {
+        self.show.contexts != Contexts::None
+    }
+
     fn apply(&mut self, flag: Flag, value: OsString) -> Result<(), PlanError> {
         let (select, show) = (&mut self.select, &mut self.show);
         match flag {
@@ -127,8 +151,8 @@ impl Plan {
             Flag::Options => show.timer = true,
             Flag::Extended => (show.timer, show.details) = (true, true),
             Flag::Memory => show.memory = true,
-            Flag::Processes => show.holders = show.holders.max(Holders::Processes),
-            Flag::Threads => show.holders = Holders::Threads,
+            Flag::Processes => self.processes = true,
+            Flag::Threads => self.threads = true,
             Flag::Info => show.info = true,
             Flag::TipcInfo => show.tipc_info = true,
             Flag::Summary => self.summary = true,
@@ -192,12 +216,9 @@ impl Select {
     }
 
     /// Narrows the listing to one family, as a family prefix in a filter does.
-    pub fn only(&mut self, families: FamilySet) {
-        self.families = families;
-        for family in Family::ALL.into_iter().filter(|family| families.contains(*family)) {
-            self.states = self.states.union(family_states(family));
-            self.preferred = Some(family);
-        }
+    pub fn only(&mut self, family: Family) {
+        self.families = FamilySet::EMPTY;
+        self.family(family);
     }
 
     fn query(&mut self, names: &str) -> Result<(), PlanError> {

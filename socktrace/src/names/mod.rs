@@ -1,38 +1,207 @@
-//! Numbers to names and back.
+//! Numbers to names and back: services, hosts, interfaces, cgroups, protocols.
+//!
+//! Everything is read from the system when it is first needed, and kept. The methods that take a
+//! number append its name, as `ss` shows it, to the caller's buffer, so that a listing allocates
+//! nothing per socket. Nothing here knows of sockets or columns.
+//!
+//! Not done, though `ss -r` does it: asking rpcbind for the names of RPC services.
 
+mod cgroup;
+mod database;
+mod ethernet;
+mod host;
+mod interface;
+mod netlink;
+
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
-use crate::render::number::unsigned;
-use crate::socket::Table;
+use self::cgroup::Cgroups;
+use self::database::{Protocols, Services};
+use self::host::Hosts;
+use self::interface::Interfaces;
+use self::netlink::{NetlinkProtocols, Processes};
+use crate::filter::{EphemeralPorts, Lookup, Transport};
 
-#[derive(Debug, Default)]
-pub struct Names {}
+#[derive(Debug, Clone)]
+pub struct NameOptions {
+    /// `-n`: services, protocols and netlink ports as numbers.
+    pub numeric: bool,
+    /// `-r`: hosts by name.
+    pub resolve_hosts: bool,
+    /// Where procfs is: `/proc`, or what PROC_ROOT says.
+    pub proc_root: PathBuf,
+}
+
+/// The names of the system, as far as they have been asked for.
+#[derive(Debug)]
+pub struct Names {
+    options: NameOptions,
+    services: OnceCell<Services>,
+    protocols: OnceCell<Protocols>,
+    ephemeral: OnceCell<EphemeralPorts>,
+    hosts: Hosts,
+    interfaces: Interfaces,
+    cgroups: Cgroups,
+    netlink_protocols: OnceCell<NetlinkProtocols>,
+    processes: Processes,
+}
 
 impl Names {
-    pub fn host(&mut self, out: &mut Vec<u8>, addr: &IpAddr) {
-        match addr {
-            IpAddr::V4(v4) => crate::render::address::ipv4(out, v4),
-            IpAddr::V6(v6) => {
-                out.push(b'[');
-                crate::render::address::ipv6(out, v6);
-                out.push(b']');
+    pub fn new(options: NameOptions) -> Names {
+        Names {
+            options,
+            services: OnceCell::new(),
+            protocols: OnceCell::new(),
+            ephemeral: OnceCell::new(),
+            hosts: Hosts::default(),
+            interfaces: Interfaces::default(),
+            cgroups: Cgroups::default(),
+            netlink_protocols: OnceCell::new(),
+            processes: Processes::default(),
+        }
+    }
+
+    /// A port: `*` for 0, the name of the service unless numeric or ephemeral, else the number.
+    pub fn port(&self, port: u16, transport: Transport, out: &mut Vec<u8>) {
+        if port == 0 {
+            return out.push(b'*');
+        }
+        if !self.options.numeric
+            && !self.ephemeral_ports().contains(port)
+            && let Some(name) = self.services().name(port, transport)
+        {
+            return out.extend_from_slice(name);
+        }
+        number(port, out);
+    }
+
+    /// The IP protocol of a RAW socket, in place of its port.
+    pub fn ip_protocol(&self, protocol: u16, out: &mut Vec<u8>) {
+        if protocol == 0 {
+            return out.push(b'*');
+        }
+        if self.options.numeric {
+            return number(protocol, out);
+        }
+        let name = u8::try_from(protocol).ok().and_then(|number| self.protocols().name(number));
+        match name {
+            Some(name) => out.extend_from_slice(name),
+            None => {
+                out.extend_from_slice(b"ipproto-");
+                number(protocol, out);
             }
         }
     }
 
-    pub fn port(&mut self, out: &mut Vec<u8>, _table: Table, port: u16) {
-        if port == 0 {
-            out.push(b'*');
-        } else {
-            unsigned(out, port.into());
+    /// The name of the host with this address, if names of hosts are wanted and it has one; whether
+    /// it was appended.
+    pub fn host(&self, address: IpAddr, out: &mut Vec<u8>) -> bool {
+        self.options.resolve_hosts && self.hosts.name(address, out)
+    }
+
+    /// An interface, `if` and its index if it is gone.
+    pub fn interface(&self, ifindex: u32, out: &mut Vec<u8>) {
+        self.interfaces.name(ifindex, out);
+    }
+
+    /// The path of a cgroup below the root of its hierarchy.
+    pub fn cgroup(&self, id: u64, out: &mut Vec<u8>) {
+        self.cgroups.path(id, out);
+    }
+
+    /// The Ethernet protocol of a PACKET socket.
+    pub fn ethernet_protocol(&self, protocol: u16, out: &mut Vec<u8>) {
+        ethernet::name(protocol, self.options.numeric, out);
+    }
+
+    pub fn netlink_protocol(&self, protocol: u8, out: &mut Vec<u8>) {
+        let name = match self.options.numeric {
+            true => None,
+            false => self.netlink_protocols().name(protocol),
+        };
+        match name {
+            Some(name) => out.extend_from_slice(name),
+            None => number(protocol, out),
         }
     }
 
-    pub fn interface(&mut self, out: &mut Vec<u8>, index: u32) {
-        unsigned(out, index.into());
+    /// The port id of a NETLINK socket: the process that has it, if it is a process's.
+    pub fn netlink_port(&self, port_id: u32, out: &mut Vec<u8>) {
+        let port_id = port_id as i32;
+        if port_id == -1 {
+            return out.push(b'*');
+        }
+        if !self.options.numeric {
+            if port_id == 0 {
+                return out.extend_from_slice(b"kernel");
+            }
+            if port_id > 0 && self.processes.name(&self.options.proc_root, port_id, out) {
+                out.push(b'/');
+            }
+        }
+        number(port_id, out);
     }
 
-    pub fn cgroup(&mut self, out: &mut Vec<u8>, id: u64) {
-        unsigned(out, id);
+    /// The ports that the kernel gives to sockets that ask for none.
+    pub fn ephemeral_ports(&self) -> &EphemeralPorts {
+        self.ephemeral.get_or_init(|| {
+            let path = self.options.proc_root.join("sys/net/ipv4/ip_local_port_range");
+            std::fs::read(path).ok().and_then(|text| ephemeral(&text)).unwrap_or_default()
+        })
+    }
+
+    fn services(&self) -> &Services {
+        self.services.get_or_init(Services::read)
+    }
+
+    fn protocols(&self) -> &Protocols {
+        self.protocols.get_or_init(Protocols::read)
+    }
+
+    fn netlink_protocols(&self) -> &NetlinkProtocols {
+        self.netlink_protocols.get_or_init(NetlinkProtocols::read)
     }
 }
+
+impl Lookup for Names {
+    fn service(&self, name: &[u8], transport: Transport) -> Option<u16> {
+        self.services().port(name, transport)
+    }
+
+    fn host(&self, name: &[u8]) -> Vec<IpAddr> {
+        host::addresses(name)
+    }
+
+    fn interface(&self, name: &[u8]) -> Option<u32> {
+        self.interfaces.index(name)
+    }
+
+    fn cgroup(&self, path: &OsStr) -> io::Result<u64> {
+        cgroup::id(path)
+    }
+
+    fn netlink_protocol(&self, name: &[u8]) -> Option<u8> {
+        self.netlink_protocols().number(name)
+    }
+
+    fn ethernet_protocol(&self, name: &[u8]) -> Option<u16> {
+        ethernet::number_of(name)
+    }
+}
+
+fn ephemeral(text: &[u8]) -> Option<EphemeralPorts> {
+    let mut ports = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
+    Some(EphemeralPorts(ports.next()?.parse().ok()?..=ports.next()?.parse().ok()?))
+}
+
+fn number(value: impl Into<i64>, out: &mut Vec<u8>) {
+    // Writing to a Vec does not fail.
+    let _ = write!(out, "{}", value.into());
+}
+
+#[cfg(test)]
+mod tests;

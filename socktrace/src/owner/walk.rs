@@ -29,7 +29,7 @@ pub enum Granularity {
 }
 
 /// Which SELinux contexts to collect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Contexts {
     #[default]
     None,

@@ -103,6 +103,8 @@ pub struct Listing<'w> {
     current: usize,
     field_start: usize,
     laid_out: Vec<u8>,
+    /// The last row's `Ext`, which widens the column only when another row follows: so does `ss`.
+    last_ext: usize,
 }
 
 impl<'w> Listing<'w> {
@@ -117,6 +119,7 @@ impl<'w> Listing<'w> {
             current: 0,
             field_start: 0,
             laid_out: Vec::new(),
+            last_ext: 0,
         }
     }
 
@@ -164,7 +167,11 @@ impl<'w> Listing<'w> {
         if self.hidden.contains(Column::ALL[self.current]) {
             self.text.truncate(self.field_start);
         } else {
-            self.widest[self.current] = self.widest[self.current].max(len);
+            let counted = match Column::ALL[self.current] {
+                Column::Ext => std::mem::replace(&mut self.last_ext, len),
+                _ => len,
+            };
+            self.widest[self.current] = self.widest[self.current].max(counted);
             self.lengths.push(u32::try_from(len).unwrap_or(u32::MAX));
             self.field_start = self.text.len();
         }
@@ -291,6 +298,14 @@ mod tests {
         assert_eq!(
             listing(None, Hidden::default(), &[SHORT, LONG]),
             "tcp   ESTAB  0 0 1:2    3:4 x\nu_str UNCONN 0 0 1:2222 3:4 users  \n"
+        );
+    }
+
+    #[test]
+    fn the_last_row_does_not_widen_its_details() {
+        assert_eq!(
+            listing(None, Hidden::default(), &[LONG, SHORT]),
+            "u_str UNCONN 0 0 1:2222 3:4 users\ntcp   ESTAB  0 0 1:2    3:4 x\n"
         );
     }
 

@@ -6,8 +6,11 @@ use super::columns::Column;
 use super::number::{hex_alternate, write_to};
 use super::show::Layout;
 use super::{Printer, address, sctp, tcp};
+use crate::filter::Transport;
+use crate::names::Names;
 use crate::socket::{
-    Inet, InetEnd, InetExt, Inode, MptcpInfo, SctpInfo, SkMem, Table, TcpInfo, Timer, TimerKind,
+    Inet, InetEnd, InetExt, Inode, MptcpInfo, ProcText, SctpInfo, SkMem, Table, TcpInfo, Timer,
+    TimerKind,
 };
 
 impl Printer<'_, '_> {
@@ -24,13 +27,17 @@ impl Printer<'_, '_> {
         self.inet_end(socket, &socket.peer, 0, Column::PeerAddress, Column::PeerPort);
         self.users(socket.inode);
         self.inet_details(socket);
+        if let Some(text) = socket.ext.proc_text {
+            self.proc_text(text);
+            return;
+        }
         if self.show.tos {
             self.inet_tos(&socket.ext);
         }
         let out = self.listing.field(Column::Ext);
         if let Some(id) = socket.ext.cgroup_id.filter(|_| self.show.cgroup) {
             out.extend_from_slice(b" cgroup:");
-            self.names.cgroup(out, id);
+            self.names.cgroup(id, out);
         }
         if let Some(flags) = socket.ext.sockopt.filter(|_| self.show.sockopt) {
             out.extend_from_slice(self.show.layout.line_break());
@@ -73,14 +80,21 @@ impl Printer<'_, '_> {
         let out = self.listing.field(address);
         match end.addr {
             IpAddr::V6(addr) if addr.is_unspecified() && !v6only => out.push(b'*'),
-            addr => self.names.host(out, &addr),
+            addr => host(out, self.names, addr),
         }
         if ifindex != 0 {
             out.push(b'%');
-            self.names.interface(out, ifindex);
+            self.names.interface(ifindex, out);
         }
         out.push(b':');
-        self.names.port(self.listing.field(port), socket.table, end.port);
+        let out = self.listing.field(port);
+        match socket.table {
+            Table::Raw => self.names.ip_protocol(end.port, out),
+            Table::Udp => self.names.port(end.port, Transport::Udp, out),
+            Table::Dccp => self.names.port(end.port, Transport::Dccp, out),
+            Table::Sctp => self.names.port(end.port, Transport::Sctp, out),
+            _ => self.names.port(end.port, Transport::Tcp, out),
+        }
     }
 
     fn inet_details(&mut self, socket: &Inet<'_>) {
@@ -104,7 +118,7 @@ impl Printer<'_, '_> {
         }
         if let Some(id) = socket.ext.cgroup_id.filter(|id| *id != 0) {
             out.extend_from_slice(b" cgroup:");
-            self.names.cgroup(out, id);
+            self.names.cgroup(id, out);
         }
         if let (IpAddr::V6(_), Some(v6only)) = (socket.local.addr, socket.ext.v6only) {
             write_to(out, format_args!(" v6only:{}", u8::from(v6only)));
@@ -112,6 +126,20 @@ impl Printer<'_, '_> {
         if let Some(mask) = socket.ext.shutdown {
             out.push(b' ');
             shutdown(out, mask);
+        }
+    }
+
+    /// A line of /proc/net, which tells less and takes no line of its own for it.
+    fn proc_text(&mut self, text: &ProcText<'_>) {
+        let ProcText::Tcp(text) = text else { return };
+        let out = self.listing.field(Column::Ext);
+        if self.show.details && !text.rest.is_empty() {
+            out.extend_from_slice(b" opt:\"");
+            out.extend_from_slice(text.rest);
+            out.push(b'"');
+        }
+        if self.show.info {
+            tcp::proc_info(out, text);
         }
     }
 
@@ -166,6 +194,21 @@ impl Printer<'_, '_> {
         }
         if let Some(ulp) = &ext.ulp {
             tcp::ulp(out, ulp);
+        }
+    }
+}
+
+/// An address by the name of its host, if names are wanted, or in numbers: IPv6 in brackets.
+fn host(out: &mut Vec<u8>, names: &Names, addr: IpAddr) {
+    if names.host(addr, out) {
+        return;
+    }
+    match addr {
+        IpAddr::V4(addr) => address::ipv4(out, &addr),
+        IpAddr::V6(addr) => {
+            out.push(b'[');
+            address::ipv6(out, &addr);
+            out.push(b']');
         }
     }
 }

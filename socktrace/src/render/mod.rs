@@ -25,7 +25,7 @@ use crate::socket::{Inode, Socket, State};
 pub struct Printer<'a, 'w> {
     listing: Listing<'w>,
     show: Show,
-    names: &'a mut Names,
+    names: &'a Names,
     owners: Option<&'a Owners>,
     /// The SCTP endpoint that was printed last: associations of it stand indented below it.
     sctp_endpoint: Inode,
@@ -36,7 +36,7 @@ impl<'a, 'w> Printer<'a, 'w> {
     pub fn new(
         listing: Listing<'w>,
         show: Show,
-        names: &'a mut Names,
+        names: &'a Names,
         owners: Option<&'a Owners>,
     ) -> Printer<'a, 'w> {
         Printer { listing, show, names, owners, sctp_endpoint: Inode(0) }

@@ -2,6 +2,7 @@
 
 use super::number::RateStyle;
 use super::tcp::InfoStyle;
+use crate::owner::Contexts;
 
 /// What a listing shows of each socket.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +21,7 @@ pub struct Show {
     pub sockopt: bool,
     pub bpf_filter: bool,
     pub holders: Holders,
+    /// Which SELinux contexts are shown.
     pub contexts: Contexts,
 }
 
@@ -41,11 +43,6 @@ choice!(
     /// Who holds a socket: nobody asked, the processes, or their threads too.
     Holders { Hidden, Processes, Threads }
 );
-choice!(
-    /// Which SELinux contexts are shown: none, those of processes, those of sockets too.
-    Contexts { Hidden, Processes, ProcessesAndSockets }
-);
-
 impl Show {
     pub fn info_style(&self) -> InfoStyle {
         InfoStyle {

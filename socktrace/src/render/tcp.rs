@@ -2,7 +2,8 @@
 
 use super::number::{RateStyle, general, hex, milli, rate, unsigned, write_to};
 use crate::socket::{
-    CongestionInfo, Inet, MptcpInfo, MptcpSubflow, State, TcpInfo, TcpOption, TlsInfo, UlpInfo,
+    CongestionInfo, Inet, MptcpInfo, MptcpSubflow, ProcTcp, State, TcpInfo, TcpOption, TlsInfo,
+    UlpInfo,
 };
 
 /// The retransmission timeout before anything was measured, which is not worth a word.
@@ -34,15 +35,15 @@ pub fn info(out: &mut Vec<u8>, socket: &Inet<'_>, info: &TcpInfo, style: InfoSty
         write_to(out, format_args!(" wscale:{sent},{received}"));
     }
     if info.rto != INITIAL_RTO_US {
-        milliseconds(out, " rto:", info.rto);
+        thousandths(out, " rto:", info.rto);
     }
     number(out, " backoff:", info.backoff.into());
     if info.rtt != 0 {
-        milliseconds(out, " rtt:", info.rtt);
+        thousandths(out, " rtt:", info.rtt);
         out.push(b'/');
         milli(out, info.rttvar);
     }
-    milliseconds(out, " ato:", info.ato);
+    thousandths(out, " ato:", info.ato);
     for (label, value) in [
         (" mss:", info.snd_mss),
         (" pmtu:", info.pmtu),
@@ -192,17 +193,32 @@ fn counters(out: &mut Vec<u8>, state: State, info: &TcpInfo) {
         unsigned(out, info.reordering.into());
     }
     number(out, " reord_seen:", info.reord_seen.into());
-    milliseconds(out, " rcv_rtt:", info.rcv_rtt);
+    thousandths(out, " rcv_rtt:", info.rcv_rtt);
     number(out, " rcv_space:", info.rcv_space.into());
     number(out, " rcv_ssthresh:", info.rcv_ssthresh.into());
     number(out, " notsent:", info.notsent_bytes.into());
     if info.min_rtt != u32::MAX {
-        milliseconds(out, " minrtt:", info.min_rtt);
+        thousandths(out, " minrtt:", info.min_rtt);
     }
     number(out, " rcv_ooopack:", info.rcv_ooopack.into());
     number(out, " snd_wnd:", info.snd_wnd.into());
     number(out, " rcv_wnd:", info.rcv_wnd.into());
     number(out, " rehash:", info.rehash.into());
+}
+
+/// What /proc/net/tcp has of the line; times in seconds, as `ss` has them there.
+pub fn proc_info(out: &mut Vec<u8>, text: &ProcTcp<'_>) {
+    if text.rto_ms != INITIAL_RTO_US / 1000 {
+        thousandths(out, " rto:", text.rto_ms);
+    }
+    thousandths(out, " ato:", text.ato_ms);
+    number(out, " qack:", text.quick_acks.into());
+    if text.is_bidirectional {
+        out.extend_from_slice(b" bidir");
+    }
+    number(out, " cwnd:", text.cwnd.into());
+    number(out, " ssthresh:", text.ssthresh.into());
+    out.extend_from_slice(b" reordering:0");
 }
 
 /// A labelled number, unless it is zero.
@@ -213,11 +229,11 @@ pub(super) fn number(out: &mut Vec<u8>, label: &str, value: u64) {
     }
 }
 
-/// Microseconds as a labelled number of milliseconds, unless it is zero.
-fn milliseconds(out: &mut Vec<u8>, label: &str, microseconds: u32) {
-    if microseconds != 0 {
+/// A labelled number in the unit above (microseconds as milliseconds), unless it is zero.
+fn thousandths(out: &mut Vec<u8>, label: &str, value: u32) {
+    if value != 0 {
         out.extend_from_slice(label.as_bytes());
-        milli(out, microseconds);
+        milli(out, value);
     }
 }
 

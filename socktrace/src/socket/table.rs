@@ -60,6 +60,11 @@ impl Table {
         }
     }
 
+    /// Whether the table holds IP sockets.
+    pub fn is_inet(self) -> bool {
+        self.families().contains(Family::Inet)
+    }
+
     /// The states shown when nothing was said about states.
     pub fn default_states(self) -> StateSet {
         match self {
@@ -102,6 +107,10 @@ impl TableSet {
 
     pub const fn union(self, other: TableSet) -> TableSet {
         TableSet(self.0 | other.0)
+    }
+
+    pub const fn intersection(self, other: TableSet) -> TableSet {
+        TableSet(self.0 & other.0)
     }
 
     pub const fn without(self, other: TableSet) -> TableSet {

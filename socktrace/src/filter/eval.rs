@@ -1,0 +1,152 @@
+//! Judges a socket here, without allocating.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+
+use super::tree::{Compare, Expr, Host, Port, Predicate, Prefix, Side};
+use crate::socket::{End, Socket};
+
+/// The ports that the kernel gives to sockets that ask for none (`ip_local_port_range`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EphemeralPorts(pub RangeInclusive<u16>);
+
+impl EphemeralPorts {
+    pub fn contains(&self, port: u16) -> bool {
+        self.0.contains(&port)
+    }
+}
+
+/// What the kernel uses if nothing else was configured.
+impl Default for EphemeralPorts {
+    fn default() -> EphemeralPorts {
+        EphemeralPorts(32768..=60999)
+    }
+}
+
+impl Expr {
+    pub fn matches(&self, socket: &Socket<'_>, ephemeral: &EphemeralPorts) -> bool {
+        match self {
+            Expr::And(parts) => parts.iter().all(|part| part.matches(socket, ephemeral)),
+            Expr::Or(parts) => parts.iter().any(|part| part.matches(socket, ephemeral)),
+            Expr::Not(inner) => !inner.matches(socket, ephemeral),
+            Expr::Pred(predicate) => predicate.matches(socket, ephemeral),
+        }
+    }
+}
+
+impl Predicate {
+    fn matches(&self, socket: &Socket<'_>, ephemeral: &EphemeralPorts) -> bool {
+        match self {
+            Predicate::Host { side, host } => host.matches(end(socket, *side)),
+            Predicate::Port { side, compare, port } => {
+                port.matches(*compare, port_of(end(socket, *side)))
+            }
+            Predicate::Device { ifindex } => socket.ifindex() == *ifindex,
+            Predicate::Mark { value, mask } => socket.mark() & mask == *value,
+            Predicate::Cgroup { id } => socket.cgroup_id().unwrap_or(0) == *id,
+            Predicate::Autobound => is_autobound(socket.local(), ephemeral),
+        }
+    }
+}
+
+fn end<'a>(socket: &'a Socket<'_>, side: Side) -> End<'a> {
+    match side {
+        Side::Source => socket.local(),
+        Side::Destination => socket.peer(),
+    }
+}
+
+/// What a family has in place of a port.
+fn port_of(end: End<'_>) -> Port {
+    match end {
+        End::Inet(end) => Port(end.port.into()),
+        End::Unix { inode, .. } => Port(inode.0 as i32),
+        End::Packet { ifindex, .. } => Port(ifindex as i32),
+        End::Netlink { port_id, .. } => Port(port_id as i32),
+        End::Vsock { port, .. } => Port(port as i32),
+        End::Xdp { queue, .. } => Port(queue as i32),
+        End::None => Port(0),
+    }
+}
+
+impl Port {
+    fn matches(self, compare: Compare, port: Port) -> bool {
+        match compare {
+            Compare::Equal => self.is_any() || port == self,
+            Compare::Greater => port.0 > self.0,
+            Compare::Less => port.0 < self.0,
+            Compare::GreaterOrEqual => port.0 >= self.0,
+            Compare::LessOrEqual => port.0 <= self.0,
+        }
+    }
+}
+
+impl Host {
+    fn matches(&self, end: End<'_>) -> bool {
+        match (self, end) {
+            (Host::Any { port }, end) => port.matches(Compare::Equal, port_of(end)),
+            (Host::Inet { prefix, port }, End::Inet(end)) => {
+                port.matches(Compare::Equal, Port(end.port.into())) && prefix.contains(end.addr)
+            }
+            (Host::Unix { name: glob }, End::Unix { name, .. }) => {
+                glob.is_empty() || glob.matches(name.unwrap_or_default())
+            }
+            (Host::Packet { protocol, ifindex }, End::Packet { protocol: p, ifindex: i }) => {
+                protocol.is_none_or(|protocol| protocol == p)
+                    && ifindex.is_none_or(|ifindex| ifindex == i)
+            }
+            (Host::Netlink { protocol, port_id }, end @ End::Netlink { protocol: p, .. }) => {
+                protocol.is_none_or(|protocol| protocol == p)
+                    && port_id.matches(Compare::Equal, port_of(end))
+            }
+            (Host::Vsock { cid, port }, end @ End::Vsock { cid: c, .. }) => {
+                cid.is_none_or(|cid| cid == c) && port.matches(Compare::Equal, port_of(end))
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Prefix {
+    /// An IPv4 prefix also holds the v4-mapped IPv6 addresses of its own.
+    fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address) {
+            (IpAddr::V4(prefix), IpAddr::V4(address)) => {
+                same_bits(prefix.to_bits().into(), address.to_bits().into(), 32, self.length)
+            }
+            (IpAddr::V4(prefix), IpAddr::V6(address)) => {
+                address.to_ipv4_mapped().is_some_and(|address| {
+                    same_bits(prefix.to_bits().into(), address.to_bits().into(), 32, self.length)
+                })
+            }
+            (IpAddr::V6(prefix), IpAddr::V6(address)) => {
+                same_bits(prefix.to_bits(), address.to_bits(), 128, self.length)
+            }
+            (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+/// Whether the first `length` of `width` bits are the same.
+fn same_bits(a: u128, b: u128, width: u8, length: u8) -> bool {
+    let rest = width.saturating_sub(length);
+    (a ^ b).checked_shr(rest.into()).unwrap_or(0) == 0
+}
+
+/// Whether the kernel chose the local address, as far as the address tells.
+fn is_autobound(end: End<'_>, ephemeral: &EphemeralPorts) -> bool {
+    match end {
+        End::Inet(end) => ephemeral.contains(end.port),
+        End::Unix { name: None, .. } => true,
+        // The kernel names a socket with a NUL and five hexadecimal digits.
+        End::Unix { name: Some([0, digits @ ..]), .. } => {
+            digits.len() == 5
+                && digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'))
+        }
+        End::Unix { .. } => false,
+        End::Packet { protocol, ifindex } => protocol == 0 && ifindex == 0,
+        End::Netlink { port_id, .. } => (port_id as i32) < 0,
+        End::Vsock { port, .. } => port as i32 > 1023,
+        End::Xdp { .. } | End::None => false,
+    }
+}

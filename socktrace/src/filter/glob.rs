@@ -1,0 +1,148 @@
+//! Shell patterns without regard to case, as for the names of UNIX sockets.
+
+use std::fmt;
+
+/// A pattern as `fnmatch` with `FNM_CASEFOLD` reads it in the C locale: `*`, `?`, `[a-z]`, `[!a]`,
+/// `[[:alpha:]]`, and a backslash before a byte that stands for itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Glob {
+    pattern: Vec<u8>,
+}
+
+impl Glob {
+    pub fn new(pattern: Vec<u8>) -> Glob {
+        Glob { pattern }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.pattern.is_empty()
+    }
+
+    /// Whether the name matches as a whole; its NUL bytes count as `@`, as they are shown.
+    pub fn matches(&self, name: &[u8]) -> bool {
+        let pattern = &self.pattern[..];
+        let (mut p, mut n) = (0, 0);
+        // Where to go on after the last star took one byte more.
+        let mut retry: Option<(usize, usize)> = None;
+        loop {
+            if pattern.get(p) == Some(&b'*') {
+                p += 1;
+                retry = Some((p, n));
+                continue;
+            }
+            let step = match name.get(n) {
+                None if p == pattern.len() => return true,
+                None => return false,
+                Some(&byte) => one(&pattern[p..], shown(byte)),
+            };
+            match (step, retry) {
+                (Some(length), _) => {
+                    p += length;
+                    n += 1;
+                }
+                (None, Some((star, from))) => {
+                    p = star;
+                    n = from + 1;
+                    retry = Some((star, n));
+                }
+                (None, None) => return false,
+            }
+        }
+    }
+}
+
+fn shown(byte: u8) -> u8 {
+    if byte == 0 { b'@' } else { byte }
+}
+
+/// How much of the pattern matches this one byte; `None` if it does not.
+fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+    match pattern {
+        [] => None,
+        [b'?', ..] => Some(1),
+        [b'[', ..] => match bracket(pattern, byte) {
+            Some((length, true)) => Some(length),
+            Some((_, false)) => None,
+            // A bracket that is never closed stands for itself.
+            None => (byte == b'[').then_some(1),
+        },
+        [b'\\', escaped, ..] => escaped.eq_ignore_ascii_case(&byte).then_some(2),
+        [b'\\'] => None,
+        [literal, ..] => literal.eq_ignore_ascii_case(&byte).then_some(1),
+    }
+}
+
+/// The length of a bracket expression and whether it holds the byte; `None` if it is not closed.
+fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
+    let is_negated = matches!(pattern.get(1), Some(b'!' | b'^'));
+    let first = if is_negated { 2 } else { 1 };
+    let mut at = first;
+    let mut is_member = false;
+    loop {
+        let rest = pattern.get(at..)?;
+        if rest.first()? == &b']' && at > first {
+            return Some((at + 1, is_member != is_negated));
+        }
+        if let Some((class, length)) = class(rest) {
+            is_member |= in_class(class, byte);
+            at += length;
+            continue;
+        }
+        let (low, length) = member(rest)?;
+        at += length;
+        let (high, length) = match pattern.get(at..)? {
+            [b'-', end, ..] if *end != b']' => {
+                let (high, length) = member(&pattern[at + 1..])?;
+                (high, length + 1)
+            }
+            _ => (low, 0),
+        };
+        at += length;
+        is_member |= (low.to_ascii_lowercase()..=high.to_ascii_lowercase())
+            .contains(&byte.to_ascii_lowercase());
+    }
+}
+
+fn member(rest: &[u8]) -> Option<(u8, usize)> {
+    match rest {
+        [b'\\', escaped, ..] => Some((*escaped, 2)),
+        [byte, ..] => Some((*byte, 1)),
+        [] => None,
+    }
+}
+
+fn class(rest: &[u8]) -> Option<(&[u8], usize)> {
+    let inner = rest.strip_prefix(b"[:")?;
+    let length = inner.windows(2).position(|end| end == b":]")?;
+    let name = &inner[..length];
+    name.iter().all(u8::is_ascii_lowercase).then_some((name, length + 4))
+}
+
+fn in_class(class: &[u8], byte: u8) -> bool {
+    match class {
+        b"alnum" => byte.is_ascii_alphanumeric(),
+        b"alpha" | b"upper" | b"lower" => byte.is_ascii_alphabetic(),
+        b"blank" => matches!(byte, b' ' | b'\t'),
+        b"cntrl" => byte.is_ascii_control(),
+        b"digit" => byte.is_ascii_digit(),
+        b"graph" => byte.is_ascii_graphic(),
+        b"print" => byte.is_ascii_graphic() || byte == b' ',
+        b"punct" => byte.is_ascii_punctuation(),
+        b"space" => byte.is_ascii_whitespace() || byte == 0x0b,
+        b"xdigit" => byte.is_ascii_hexdigit(),
+        _ => false,
+    }
+}
+
+/// As it is typed in a filter: white space, backslashes and parentheses are escaped once more.
+impl fmt::Display for Glob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in String::from_utf8_lossy(&self.pattern).chars() {
+            if c.is_ascii_whitespace() || matches!(c, '\\' | '(' | ')') {
+                f.write_str("\\")?;
+            }
+            fmt::Write::write_char(f, c)?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,82 @@
+//! The filter language of `ss`: which states, which family, and an expression over one socket.
+//!
+//! [`parse`] turns what was typed into a [`Filter`]; its tree ([`Expr`]) is judged here ([`eval`])
+//! or, as far as possible, compiled for the kernel ([`kernel`]). Which predicates exist is a table
+//! ([`words`]). Nothing here reads a file or asks the system for a name: that is behind [`Lookup`].
+
+mod error;
+pub mod eval;
+mod glob;
+mod host;
+pub mod kernel;
+mod lex;
+mod parse;
+mod states;
+mod tree;
+mod words;
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::net::IpAddr;
+
+pub use error::{ErrorKind, FilterError};
+pub use eval::EphemeralPorts;
+pub use glob::Glob;
+pub use kernel::{KernelOps, Pushdown, compile};
+pub use tree::{Compare, Expr, Host, Predicate, Prefix, Side};
+
+use crate::socket::{Family, StateSet, TableSet};
+
+/// A filter as it was typed.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Filter {
+    /// The states that `state` and `exclude` left; `None` if neither was said.
+    pub states: Option<StateSet>,
+    /// The last family prefix of the expression. It acts as `-f` given after everything else and
+    /// alone: its tables join, and only sockets of this family are shown.
+    pub family: Option<Family>,
+    pub expr: Option<Expr>,
+}
+
+/// What the options before the filter decided and its words depend on.
+#[derive(Debug, Clone, Copy)]
+pub struct Scope {
+    /// The family of the last option that chose one (`-4`, `-6`, `-0`, `-x`, `-f`, `--vsock`, ...);
+    /// an address without a family prefix is read in it.
+    pub family: Option<Family>,
+    /// Service names are looked up for the protocols of these tables.
+    pub tables: TableSet,
+}
+
+/// The transport protocol that a service name is looked up for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Transport {
+    Tcp,
+    Udp,
+    Dccp,
+    Sctp,
+}
+
+/// Where the names in a filter are looked up.
+pub trait Lookup {
+    /// The port of a service; `name` may be an alias.
+    fn service(&self, name: &[u8], transport: Transport) -> Option<u16>;
+    /// All addresses of a host.
+    fn host(&self, name: &[u8]) -> Vec<IpAddr>;
+    fn interface(&self, name: &[u8]) -> Option<u32>;
+    /// The id of the cgroup at a path, of the file system or of the mounted hierarchy.
+    fn cgroup(&self, path: &OsStr) -> io::Result<u64>;
+    fn netlink_protocol(&self, name: &[u8]) -> Option<u8>;
+    fn ethernet_protocol(&self, name: &[u8]) -> Option<u16>;
+}
+
+/// Parses the text of a filter file, if there is one, followed by the arguments of the command
+/// line.
+pub fn parse(
+    file: Option<&[u8]>,
+    arguments: &[OsString],
+    scope: Scope,
+    names: &dyn Lookup,
+) -> Result<Filter, FilterError> {
+    parse::parse(file, arguments, scope, names)
+}
