@@ -9,4 +9,6 @@ pub mod netns;
 pub mod owner;
 pub mod procfs;
 pub mod render;
+pub mod say;
+pub mod snapshot;
 pub mod socket;

@@ -165,6 +165,18 @@ pub fn decode(table: Table, message: &[u8]) -> Option<Inet<'_>> {
     })
 }
 
+/// The socket of a message that announces its end; the kernel adds the protocol to those.
+pub fn decode_event(message: &[u8]) -> Option<Inet<'_>> {
+    let mut socket = decode(Table::Tcp, message)?;
+    socket.table = match socket.ext.protocol? {
+        IPPROTO_UDP => Table::Udp,
+        IPPROTO_DCCP => Table::Dccp,
+        IPPROTO_SCTP => Table::Sctp,
+        _ => Table::Tcp,
+    };
+    Some(socket)
+}
+
 fn address(family: Family, bytes: &[u8], at: usize) -> Option<IpAddr> {
     Some(match family {
         Family::Inet6 => Ipv6Addr::from(array::<16>(bytes, at)?).into(),

@@ -4,6 +4,7 @@
 //! how to read the answer into the typed socket. Nothing here knows of options or of output.
 
 pub mod attrs;
+pub mod file;
 pub mod inet;
 pub mod transport;
 

@@ -10,7 +10,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::attrs::{align, array};
 
-const HEADER: usize = 16;
+/// The length of `struct nlmsghdr`.
+pub const HEADER: usize = 16;
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;

@@ -1,0 +1,87 @@
+//! Which command it is, and how its end becomes an exit code.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use super::options;
+use super::plan::{Action, Plan};
+use crate::say::{Name, complain};
+use crate::snapshot::{self, SnapshotError};
+
+/// What a command line that cannot be understood ends with, as in `ss`.
+const USAGE: u8 = 255;
+const FAILURE: u8 = 1;
+
+/// Runs a command line without the program's name.
+pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
+    let action = match options::parse(&args) {
+        Ok(typed) => Action::from_typed(typed),
+        Err(error) => return usage(&error.to_string()),
+    };
+    match action {
+        Ok(Action::Help) => print(&options::command().render_help().to_string()),
+        Ok(Action::Version) => {
+            print(&format!("{} utility, socktrace-{}\n", name.as_str(), env!("CARGO_PKG_VERSION")))
+        }
+        Ok(Action::Run(plan)) => snapshot(*plan),
+        Err(error) if error.is_usage() => usage(&error.to_string()),
+        Err(error) => failure(&error.to_string()),
+    }
+}
+
+fn snapshot(plan: Plan) -> ExitCode {
+    match snapshot::run(plan, &mut io::stdout().lock(), screen_width()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(SnapshotError::Nothing(what)) => {
+            complain(what);
+            ExitCode::SUCCESS
+        }
+        Err(SnapshotError::Filter(error)) => {
+            complain(&error.to_string());
+            ExitCode::from(USAGE)
+        }
+        Err(SnapshotError::NoSelinux) => failure("SELinux is not enabled."),
+        Err(SnapshotError::Other(error)) => {
+            if is_closed_pipe(&error) {
+                return ExitCode::SUCCESS;
+            }
+            failure(&format!("{error:#}"))
+        }
+    }
+}
+
+/// The width of the terminal, or the one that the environment asks for.
+fn screen_width() -> Option<usize> {
+    let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
+    let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+    terminal.filter(|width| *width > 0).or_else(asked).filter(|width| *width > 0)
+}
+
+fn print(text: &str) -> ExitCode {
+    match io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => failure(&format!("cannot write: {error}")),
+    }
+}
+
+/// Whoever closed the pipe has seen enough.
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}
+
+fn failure(what: &str) -> ExitCode {
+    complain(what);
+    ExitCode::from(FAILURE)
+}
+
+fn usage(what: &str) -> ExitCode {
+    complain(what);
+    let _ = write!(io::stderr(), "{}", options::command().render_help());
+    ExitCode::from(USAGE)
+}

@@ -1,0 +1,241 @@
+//! The tables of IP sockets: from sock_diag, from a file of it, or from the text of /proc/net.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use rustix::io::Errno;
+
+use super::{Lister, note, note_skipped, variable};
+use crate::cli::plan::{Plan, Task};
+use crate::diag::file::{self, FileEnd};
+use crate::diag::inet::{self, Extensions, Request};
+use crate::diag::{DiagError, DiagSocket, DumpEnd};
+use crate::filter::{Expr, KernelOps, Pushdown, compile};
+use crate::procfs;
+use crate::render::show::Show;
+use crate::say::complain;
+use crate::socket::{Family, FamilySet, Socket, Table};
+
+/// Puts a dump into a file instead of asking the kernel for it.
+const DUMP_FILE: &str = "TCPDIAG_FILE";
+
+impl Lister<'_, '_, '_> {
+    pub(super) fn inet(&mut self, table: Table) -> Result<()> {
+        if table == Table::Tcp
+            && let Some(path) = variable(DUMP_FILE)
+        {
+            return self.tcp_file(Path::new(&path));
+        }
+        let selected = &self.plan.select;
+        for family in dumped(selected.families, selected.preferred) {
+            if procfs::is_forced(table) {
+                self.inet_text(table, family)?;
+                continue;
+            }
+            let mut listed = 0;
+            match self.inet_diag(table, family, &mut listed) {
+                Ok(end) => note(end),
+                Err(DiagError::Sink(error)) => return Err(error),
+                // Nothing is shown twice: text takes the place of a dump that did not begin.
+                Err(_) if listed == 0 => self.inet_text(table, family)?,
+                Err(error) => complain(&error.to_string()),
+            }
+        }
+        Ok(())
+    }
+
+    fn inet_diag(
+        &mut self,
+        table: Table,
+        family: Family,
+        listed: &mut usize,
+    ) -> Result<DumpEnd, DiagError> {
+        let mut diag = match self.diag.take() {
+            Some(diag) => diag,
+            None => DiagSocket::open()?,
+        };
+        let mut killer = match self.plan.task {
+            Task::Kill => Some(DiagSocket::open()?),
+            _ => None,
+        };
+        // The program runs on SCTP's primary address, the listing shows all of them.
+        let expr = self.expr.filter(|_| table != Table::Sctp);
+        let mut end = Err(DiagError::Refused(Errno::INVAL));
+        for ops in [Some(KernelOps::ALL), Some(KernelOps::BASIC), None] {
+            let Pushdown { bytecode, rest } = match (expr, ops) {
+                (Some(expr), Some(ops)) => compile(expr, ops),
+                _ => Pushdown { bytecode: None, rest: self.expr.cloned() },
+            };
+            let request = Request {
+                table,
+                states: self.plan.select.states,
+                extensions: extensions(&self.plan.show),
+                bytecode: bytecode.as_deref(),
+                bpf_storage: None,
+            };
+            let bytes = request.encode(family)?;
+            end = diag.dump(&bytes, &mut |message| {
+                *listed += 1;
+                self.inet_message(&request, message, rest.as_ref(), killer.as_mut())
+            });
+            // An older kernel, or one that wants a privilege for it, refuses parts of a program.
+            let refused = matches!(end, Err(DiagError::Refused(Errno::INVAL | Errno::PERM)));
+            if !(refused && *listed == 0 && bytecode.is_some()) {
+                break;
+            }
+        }
+        self.diag = Some(diag);
+        end
+    }
+
+    fn inet_message(
+        &mut self,
+        request: &Request<'_>,
+        message: &[u8],
+        rest: Option<&Expr>,
+        killer: Option<&mut DiagSocket>,
+    ) -> Result<()> {
+        let Some(socket) = inet::decode(request.table, message) else { return Ok(()) };
+        if !self.plan.select.families.contains(socket.family) {
+            return Ok(());
+        }
+        let socket = Socket::Inet(socket);
+        if rest.is_some_and(|rest| !rest.matches(&socket, &self.ports)) {
+            return Ok(());
+        }
+        if let Some(killer) = killer
+            && !kill(killer, request, message)?
+        {
+            return Ok(());
+        }
+        self.printer.socket(&socket).context("cannot write the listing")
+    }
+
+    fn inet_text(&mut self, table: Table, family: Family) -> Result<()> {
+        let states = self.plan.select.states;
+        let skipped = procfs::inet(table, family, states, &mut |socket| self.print(socket))?;
+        note_skipped(skipped);
+        Ok(())
+    }
+
+    fn tcp_file(&mut self, path: &Path) -> Result<()> {
+        match file::read(path, &mut |socket| self.print(socket)) {
+            Ok(FileEnd::Done) => {}
+            Ok(FileEnd::Missing | FileEnd::Truncated) => {
+                complain(&format!("unexpected end of {} ({DUMP_FILE})", path.display()));
+            }
+            Err(DiagError::Sink(error)) => return Err(error),
+            Err(error) => {
+                complain(&format!("{} ({DUMP_FILE}): {error}", path.display()));
+            }
+        }
+        Ok(())
+    }
+
+    /// `-E`: sockets as the kernel destroys them, each shown at once.
+    pub(super) fn events(&mut self) -> Result<()> {
+        let groups = destroy_groups(self.plan.select.families, |table| {
+            self.plan.select.tables.contains(table)
+        });
+        if groups == 0 {
+            return Err(anyhow!("only TCP and UDP sockets are announced when they are destroyed"));
+        }
+        let mut diag = DiagSocket::open_with_groups(groups)?;
+        let end = diag.follow(&mut |message| {
+            let Some(socket) = inet::decode_event(message) else { return Ok(()) };
+            if !self.plan.select.families.contains(socket.family) {
+                return Ok(());
+            }
+            self.print(&Socket::Inet(socket))?;
+            self.printer.finish().context("cannot write the listing")
+        });
+        match end {
+            Ok(never) => match never {},
+            Err(DiagError::Sink(error)) => Err(error),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+/// `-D`: the TCP dump as it comes from the kernel, into a file (`-`: to `out`).
+pub(super) fn dump_tcp(
+    plan: &Plan,
+    expr: Option<&Expr>,
+    path: &Path,
+    out: &mut dyn Write,
+) -> Result<()> {
+    let mut file;
+    let to: &mut dyn Write = if path == Path::new("-") {
+        out
+    } else {
+        file = File::create(path)
+            .with_context(|| format!("cannot create the dump file {}", path.display()))?;
+        &mut file
+    };
+    let cannot_write = || format!("cannot write the dump to {}", path.display());
+    let bytecode = expr.and_then(|expr| compile(expr, KernelOps::BASIC).bytecode);
+    let request = Request {
+        table: Table::Tcp,
+        states: plan.select.states,
+        extensions: extensions(&plan.show),
+        bytecode: bytecode.as_deref(),
+        bpf_storage: None,
+    };
+    let mut diag = DiagSocket::open()?;
+    for family in dumped(plan.select.families, plan.select.preferred) {
+        let mut write = |raw: &[u8]| to.write_all(raw).with_context(cannot_write);
+        note(diag.dump_raw(&request.encode(family)?, &mut write, &mut |_| Ok(()))?);
+    }
+    to.flush().with_context(cannot_write)
+}
+
+/// The families that are asked for, in the kernel's order. As in `ss`, the last option that named
+/// a family decides: with `-4 -6`, only IPv6 is listed.
+fn dumped(families: FamilySet, preferred: Option<Family>) -> impl Iterator<Item = Family> {
+    let asked: &[Family] = match preferred {
+        Some(Family::Inet) => &[Family::Inet],
+        Some(Family::Inet6) => &[Family::Inet6],
+        _ => &[Family::Inet, Family::Inet6],
+    };
+    asked.iter().copied().filter(move |family| families.contains(*family))
+}
+
+fn extensions(show: &Show) -> Extensions {
+    let mut extensions = Extensions::default();
+    if show.memory {
+        extensions = extensions.union(Extensions::MEMORY);
+    }
+    if show.info {
+        extensions = extensions.union(Extensions::INFO);
+    }
+    if show.tos {
+        extensions = extensions.union(Extensions::TOS);
+    }
+    extensions
+}
+
+/// Destroys a socket; false for one that the kernel cannot close or that is gone already.
+fn kill(killer: &mut DiagSocket, request: &Request<'_>, message: &[u8]) -> Result<bool> {
+    let Some(bytes) = request.destroy(message) else { return Ok(false) };
+    match killer.destroy(&bytes) {
+        Ok(()) => Ok(true),
+        Err(DiagError::Refused(Errno::OPNOTSUPP | Errno::NOENT)) => Ok(false),
+        Err(error) => Err(error).context("cannot destroy a socket (it takes CAP_NET_ADMIN)"),
+    }
+}
+
+/// The multicast groups that announce the end of sockets, as a bit mask.
+fn destroy_groups(families: FamilySet, wants: impl Fn(Table) -> bool) -> u32 {
+    [
+        (Family::Inet, Table::Tcp),
+        (Family::Inet, Table::Udp),
+        (Family::Inet6, Table::Tcp),
+        (Family::Inet6, Table::Udp),
+    ]
+    .into_iter()
+    .enumerate()
+    .filter(|(_, (family, table))| families.contains(*family) && wants(*table))
+    .fold(0, |mask, (bit, _)| mask | 1 << bit)
+}

@@ -1,0 +1,220 @@
+//! A listing, from the plan to the last line: source, filter, renderer, table by table.
+
+mod inet;
+
+use std::ffi::OsString;
+use std::fs;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::cli::plan::{Plan, Task};
+use crate::diag::{DiagSocket, DumpEnd};
+use crate::filter::{self, EphemeralPorts, Expr, FilterError};
+use crate::names::Names;
+use crate::owner::{Granularity, Owners, Walk};
+use crate::procfs::Skipped;
+use crate::render::Printer;
+use crate::render::columns::{Column, Hidden, Listing};
+use crate::render::show::{Header, Holders, Queues};
+use crate::say::complain;
+use crate::socket::{Socket, Table, TableSet};
+use crate::{netns, owner, procfs};
+
+/// Why nothing was listed.
+#[derive(Debug, thiserror::Error)]
+pub enum SnapshotError {
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    /// Said on stderr as it is, with a successful end.
+    #[error("{0}")]
+    Nothing(&'static str),
+    #[error("SELinux is not enabled.")]
+    NoSelinux,
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// The order in which tables are listed.
+const ORDER: [&[Table]; 12] = [
+    &[Table::Netlink],
+    &[Table::PacketDgram, Table::PacketRaw],
+    &[Table::UnixDgram, Table::UnixStream, Table::UnixSeqpacket],
+    &[Table::Raw],
+    &[Table::Udp],
+    &[Table::Tcp],
+    &[Table::Dccp],
+    &[Table::Sctp],
+    &[Table::VsockStream, Table::VsockDgram],
+    &[Table::Tipc],
+    &[Table::Xdp],
+    &[Table::Mptcp],
+];
+
+/// Lists what `plan` asks for to `out`, laid out for a screen of that width, or compactly.
+pub fn run(
+    mut plan: Plan,
+    out: &mut dyn Write,
+    screen: Option<usize>,
+) -> Result<(), SnapshotError> {
+    if let Some(name) = &plan.netns {
+        let failures = netns::enter(&name.to_string_lossy()).map_err(anyhow::Error::from)?;
+        for failure in failures {
+            complain(&format!(
+                "Bind {} -> {} failed: {}",
+                failure.from.display(),
+                failure.to.display(),
+                failure.errno
+            ));
+        }
+    }
+    if plan.wants_contexts() && !owner::selinux::is_enabled() {
+        return Err(SnapshotError::NoSelinux);
+    }
+    if plan.summary {
+        print_summary(out)?;
+        if plan.select.is_default() && plan.words.is_empty() && plan.filter_file.is_none() {
+            return Ok(());
+        }
+    }
+    let names = Names::new(plan.name_options());
+    let expr = settle(&mut plan, &names)?;
+    if let Some(nothing) = plan.select.nothing_left() {
+        return Err(SnapshotError::Nothing(nothing));
+    }
+    let owners = read_owners(&plan)?;
+    if let Task::DumpTcp(path) = &plan.task {
+        return Ok(inet::dump_tcp(&plan, expr.as_ref(), path, out)?);
+    }
+    let listing = Listing::new(out, screen, hidden(&plan));
+    let mut printer = Printer::new(listing, plan.show, &names, owners.as_ref());
+    if plan.show.header == Header::Shown {
+        printer.header().context("cannot write the listing")?;
+    }
+    let mut lister = Lister {
+        expr: expr.as_ref(),
+        ports: expr.as_ref().map(|_| names.ephemeral_ports().clone()).unwrap_or_default(),
+        plan: &plan,
+        printer,
+        diag: None,
+    };
+    match plan.task {
+        Task::Events => lister.events()?,
+        _ => lister.tables()?,
+    }
+    Ok(())
+}
+
+/// Reads the filter and settles with it which tables, families and states are listed.
+fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError> {
+    let file = plan.filter_file.as_deref().map(read_filter).transpose()?;
+    let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
+    let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
+    if let Some(family) = filter.family {
+        plan.select.only(family);
+    }
+    plan.select.settle(filter.states);
+    Ok(filter.expr)
+}
+
+fn read_filter(path: &Path) -> Result<Vec<u8>> {
+    if path == Path::new("-") {
+        let mut text = Vec::new();
+        io::stdin().read_to_end(&mut text).context("cannot read the filter from standard input")?;
+        return Ok(text);
+    }
+    fs::read(path).with_context(|| format!("cannot read the filter file {}", path.display()))
+}
+
+fn print_summary(out: &mut dyn Write) -> Result<()> {
+    let (summary, errors) = procfs::summary::Summary::read();
+    for error in errors {
+        complain(&error.to_string());
+    }
+    let mut text = Vec::new();
+    crate::render::summary::summary(&mut text, &summary);
+    out.write_all(&text).context("cannot write the summary")
+}
+
+fn read_owners(plan: &Plan) -> Result<Option<Owners>> {
+    if plan.show.holders == Holders::Hidden {
+        return Ok(None);
+    }
+    let granularity = match plan.show.holders {
+        Holders::Threads => Granularity::Threads,
+        Holders::Hidden | Holders::Processes => Granularity::Processes,
+    };
+    let walk = Walk { granularity, contexts: plan.show.contexts };
+    let owners = walk.run(&procfs::root())?;
+    Ok(Some(owners))
+}
+
+fn hidden(plan: &Plan) -> Hidden {
+    let mut hidden = Hidden::default();
+    if plan.select.tables.len() == 1 {
+        hidden = hidden.and(Column::Netid);
+    }
+    if plan.select.states.len() == 1 {
+        hidden = hidden.and(Column::State);
+    }
+    if plan.show.queues == Queues::Hidden {
+        hidden = hidden.and(Column::RecvQ).and(Column::SendQ);
+    }
+    if plan.show.holders == Holders::Hidden {
+        hidden = hidden.and(Column::Process);
+    }
+    hidden
+}
+
+struct Lister<'p, 'a, 'w> {
+    plan: &'p Plan,
+    expr: Option<&'p Expr>,
+    ports: EphemeralPorts,
+    printer: Printer<'a, 'w>,
+    diag: Option<DiagSocket>,
+}
+
+impl Lister<'_, '_, '_> {
+    fn tables(&mut self) -> Result<()> {
+        for group in ORDER {
+            let wanted = TableSet::of(group).intersection(self.plan.select.tables);
+            let families = wanted.iter().map(Table::families);
+            if !families.into_iter().any(|f| f.intersects(self.plan.select.families)) {
+                continue;
+            }
+            match group[0] {
+                table if table.is_inet() => self.inet(table)?,
+                _ => {}
+            }
+        }
+        self.printer.finish().context("cannot write the listing")
+    }
+
+    /// Prints a socket if the whole of the filter holds for it.
+    fn print(&mut self, socket: &Socket<'_>) -> Result<()> {
+        if self.expr.is_some_and(|expr| !expr.matches(socket, &self.ports)) {
+            return Ok(());
+        }
+        self.printer.socket(socket).context("cannot write the listing")
+    }
+}
+
+/// Says what a dump could not guarantee.
+fn note(end: DumpEnd) {
+    if end == DumpEnd::Interrupted {
+        complain("Dump was interrupted and may be inconsistent.");
+    }
+}
+
+/// Says that a text source has lines that were left out.
+fn note_skipped(skipped: Skipped) {
+    if skipped.malformed > 0 {
+        complain(&format!("{} malformed lines were left out", skipped.malformed));
+    }
+}
+
+/// A word of the environment, if it is set.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name)
+}
