@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use super::options;
 use super::plan::{Action, Plan};
+use crate::filter::ErrorKind;
 use crate::say::{Name, complain};
 use crate::snapshot::{self, SnapshotError};
 
@@ -39,7 +40,7 @@ fn snapshot(plan: Plan) -> ExitCode {
         }
         Err(SnapshotError::Filter(error)) => {
             complain(&error.to_string());
-            ExitCode::from(USAGE)
+            ExitCode::from(filter_code(&error.kind))
         }
         Err(SnapshotError::NoSelinux) => failure("SELinux is not enabled."),
         Err(SnapshotError::Other(error)) => {
@@ -48,6 +49,22 @@ fn snapshot(plan: Plan) -> ExitCode {
             }
             failure(&format!("{error:#}"))
         }
+    }
+}
+
+/// As `ss`: a filter whose grammar is wrong is wrong usage, one with a wrong value is a failure.
+fn filter_code(kind: &ErrorKind) -> u8 {
+    match kind {
+        ErrorKind::Syntax
+        | ErrorKind::NestedTooDeep
+        | ErrorKind::MissingState
+        | ErrorKind::State(_) => USAGE,
+        ErrorKind::Port(_)
+        | ErrorKind::Prefix(_)
+        | ErrorKind::Address
+        | ErrorKind::Device
+        | ErrorKind::Mark(_)
+        | ErrorKind::Cgroup { .. } => FAILURE,
     }
 }
 

@@ -9,8 +9,8 @@ use super::{Printer, address, sctp, tcp};
 use crate::filter::Transport;
 use crate::names::Names;
 use crate::socket::{
-    Inet, InetEnd, InetExt, Inode, MptcpInfo, ProcText, SctpInfo, SkMem, Table, TcpInfo, Timer,
-    TimerKind,
+    Inet, InetEnd, InetExt, Inode, MptcpInfo, ProcTcp, ProcText, SctpInfo, SkMem, Table, TcpInfo,
+    Timer, TimerKind,
 };
 
 impl Printer<'_, '_> {
@@ -26,10 +26,14 @@ impl Printer<'_, '_> {
         );
         self.inet_end(socket, &socket.peer, 0, Column::PeerAddress, Column::PeerPort);
         self.users(socket.inode);
-        self.inet_details(socket);
-        if let Some(text) = socket.ext.proc_text {
-            self.proc_text(text);
-            return;
+        match socket.ext.proc_text {
+            Some(ProcText::Datagram) => return,
+            Some(ProcText::Tcp(text)) => {
+                self.inet_details(socket);
+                self.proc_tcp(text);
+                return;
+            }
+            None => self.inet_details(socket),
         }
         if self.show.tos {
             self.inet_tos(&socket.ext);
@@ -129,9 +133,8 @@ impl Printer<'_, '_> {
         }
     }
 
-    /// A line of /proc/net, which tells less and takes no line of its own for it.
-    fn proc_text(&mut self, text: &ProcText<'_>) {
-        let ProcText::Tcp(text) = text else { return };
+    /// A line of /proc/net/tcp, which tells less and takes no line of its own for it.
+    fn proc_tcp(&mut self, text: &ProcTcp<'_>) {
         let out = self.listing.field(Column::Ext);
         if self.show.details && !text.rest.is_empty() {
             out.extend_from_slice(b" opt:\"");
