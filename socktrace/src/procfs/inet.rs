@@ -93,7 +93,6 @@ fn proc_tcp<'a>(fields: &mut Fields<'a>) -> Option<ProcTcp<'a>> {
         rto_ms: u32::try_from(rto).ok()?.saturating_mul(TICK_MS),
         ato_ms: u32::try_from(ato).ok()?.saturating_mul(TICK_MS),
         quick_acks: quick_ack / 2,
-        is_bidirectional: quick_ack % 2 == 1,
         cwnd: cwnd.unwrap_or(0),
         // The kernel prints -1 for "none so far".
         ssthresh: ssthresh.and_then(|value| u32::try_from(value).ok()).unwrap_or(0),
@@ -155,7 +154,7 @@ mod tests {
         assert_eq!((socket.timer.retransmits, socket.timer.expires_ms), (4, 7_115_390));
         assert_eq!((socket.uid, socket.recv_queue, socket.send_queue), (1000, 50, 7));
         let ProcText::Tcp(tcp) = text else { panic!() };
-        assert_eq!((tcp.ato_ms, tcp.quick_acks, tcp.is_bidirectional), (40, 15, true));
+        assert_eq!((tcp.ato_ms, tcp.quick_acks), (40, 15));
     }
 
     #[test]

@@ -213,7 +213,8 @@ pub fn proc_info(out: &mut Vec<u8>, text: &ProcTcp<'_>) {
     }
     thousandths(out, " ato:", text.ato_ms);
     number(out, " qack:", text.quick_acks.into());
-    if text.is_bidirectional {
+    // The lowest bit of the kernel's number means this; `ss` looks at it after halving the number.
+    if text.quick_acks & 1 != 0 {
         out.extend_from_slice(b" bidir");
     }
     number(out, " cwnd:", text.cwnd.into());

@@ -99,7 +99,6 @@ pub struct ProcTcp<'a> {
     pub rto_ms: u32,
     pub ato_ms: u32,
     pub quick_acks: u32,
-    pub is_bidirectional: bool,
     pub cwnd: u32,
     /// 0: none so far.
     pub ssthresh: u32,
