@@ -3,6 +3,7 @@
 //! [`transport`] sends a request and walks the answers; one file per family knows what to ask and
 //! how to read the answer into the typed socket. Nothing here knows of options or of output.
 
+pub mod ahead;
 pub mod attrs;
 pub mod file;
 pub mod inet;

@@ -4,6 +4,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use netlink_packet_sock_diag::constants::{SOCK_DESTROY, SOCK_DIAG_BY_FAMILY};
+use rustix::buffer::spare_capacity;
 use rustix::io::Errno;
 use rustix::net::netlink::{self, SocketAddrNetlink};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
@@ -103,6 +104,11 @@ pub enum Part<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// Whether it ends an answer.
+    pub fn is_last(&self) -> bool {
+        matches!(self.kind, NLMSG_DONE | NLMSG_ERROR)
+    }
+
     pub fn part(&self) -> Result<Part<'a>, DiagError> {
         match self.kind {
             SOCK_DIAG_BY_FAMILY => Ok(Part::Socket(self.payload)),
@@ -116,6 +122,38 @@ impl<'a> Message<'a> {
             NLMSG_NOOP => Ok(Part::Skip),
             _ => Ok(Part::Skip),
         }
+    }
+}
+
+/// A walk over the reads of one dump.
+pub struct Walk {
+    sequence: u32,
+    end: DumpEnd,
+}
+
+impl Walk {
+    /// Hands each socket message's payload in `bytes` to `each`; the end of the dump, if it is in
+    /// there.
+    pub fn read(
+        &mut self,
+        bytes: &[u8],
+        each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> Result<Option<DumpEnd>, DiagError> {
+        for message in messages(bytes) {
+            let message = message?;
+            if message.sequence != self.sequence {
+                continue;
+            }
+            if message.flags & NLM_F_DUMP_INTR != 0 {
+                self.end = DumpEnd::Interrupted;
+            }
+            match message.part()? {
+                Part::Socket(payload) => each(payload)?,
+                Part::Done => return Ok(Some(self.end)),
+                Part::Skip => {}
+            }
+        }
+        Ok(None)
     }
 }
 
@@ -145,7 +183,13 @@ impl DiagSocket {
             Ok(fd)
         };
         let fd = open().map_err(|error: Errno| DiagError::Open(error.into()))?;
-        Ok(DiagSocket { fd, buffer: vec![0; BUFFER], sequence: 0 })
+        Ok(DiagSocket { fd, buffer: Vec::with_capacity(BUFFER), sequence: 0 })
+    }
+
+    /// Asks for a dump. Its answer is what [`DiagSocket::receive`] gives next, for the walk.
+    pub fn begin(&mut self, request: &[u8]) -> Result<Walk, DiagError> {
+        self.send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request)?;
+        Ok(Walk { sequence: self.sequence, end: DumpEnd::Whole })
     }
 
     /// Sends a dump request and hands each socket message's payload to `each`.
@@ -164,24 +208,12 @@ impl DiagSocket {
         raw: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
         each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> Result<DumpEnd, DiagError> {
-        self.send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request)?;
-        let mut end = DumpEnd::Whole;
+        let mut walk = self.begin(request)?;
         loop {
-            let len = self.receive()?;
-            raw(&self.buffer[..len])?;
-            for message in messages(&self.buffer[..len]) {
-                let message = message?;
-                if message.sequence != self.sequence {
-                    continue;
-                }
-                if message.flags & NLM_F_DUMP_INTR != 0 {
-                    end = DumpEnd::Interrupted;
-                }
-                match message.part()? {
-                    Part::Socket(payload) => each(payload)?,
-                    Part::Done => return Ok(end),
-                    Part::Skip => {}
-                }
+            let bytes = self.receive()?;
+            raw(bytes)?;
+            if let Some(end) = walk.read(bytes, each)? {
+                return Ok(end);
             }
         }
     }
@@ -190,10 +222,10 @@ impl DiagSocket {
     pub fn destroy(&mut self, request: &[u8]) -> Result<(), DiagError> {
         self.send(SOCK_DESTROY, NLM_F_ACK, request)?;
         loop {
-            let len = self.receive()?;
-            for message in messages(&self.buffer[..len]) {
+            let sequence = self.sequence;
+            for message in messages(self.receive()?) {
                 let message = message?;
-                if message.sequence == self.sequence
+                if message.sequence == sequence
                     && let Part::Done = message.part()?
                 {
                     return Ok(());
@@ -209,8 +241,7 @@ impl DiagSocket {
         each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> Result<std::convert::Infallible, DiagError> {
         loop {
-            let len = self.receive()?;
-            for message in messages(&self.buffer[..len]) {
+            for message in messages(self.receive()?) {
                 if let Part::Socket(payload) = message?.part()? {
                     each(payload)?;
                 }
@@ -234,14 +265,25 @@ impl DiagSocket {
         Ok(())
     }
 
-    fn receive(&mut self) -> Result<usize, DiagError> {
+    /// What the kernel says next.
+    pub fn receive(&mut self) -> Result<&[u8], DiagError> {
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let received = self.receive_into(&mut buffer);
+        self.buffer = buffer;
+        received.map(|()| &self.buffer[..])
+    }
+
+    /// As [`DiagSocket::receive`], in place of what is in `buffer`.
+    pub fn receive_into(&self, buffer: &mut Vec<u8>) -> Result<(), DiagError> {
+        buffer.clear();
+        buffer.reserve(BUFFER);
         loop {
-            match rustix::net::recv(&self.fd, &mut self.buffer[..], RecvFlags::TRUNC) {
+            match rustix::net::recv(&self.fd, spare_capacity(buffer), RecvFlags::TRUNC) {
                 Ok((_, 0)) => return Err(DiagError::Damaged("it ended without a last message")),
                 Ok((read, sent)) if sent > read => {
                     return Err(DiagError::Damaged("a message is larger than the buffer"));
                 }
-                Ok((read, _)) => return Ok(read),
+                Ok(_) => return Ok(()),
                 Err(Errno::INTR | Errno::AGAIN) => {}
                 Err(error) => return Err(DiagError::Read(error.into())),
             }

@@ -9,9 +9,10 @@ use rustix::io::Errno;
 
 use super::{Lister, note, note_skipped, variable};
 use crate::cli::plan::{Plan, Task};
+use crate::diag::ahead::dump_all;
 use crate::diag::file::{self, FileEnd};
 use crate::diag::inet::{self, Extensions, Request};
-use crate::diag::{DiagError, DiagSocket, DumpEnd};
+use crate::diag::{DiagError, DiagSocket};
 use crate::filter::{Expr, KernelOps, Pushdown, compile};
 use crate::procfs;
 use crate::render::show::Show;
@@ -29,41 +30,17 @@ impl Lister<'_, '_, '_> {
             return self.tcp_file(Path::new(&path));
         }
         let selected = &self.plan.select;
-        for family in dumped(selected.families, selected.preferred) {
-            if procfs::is_forced(table) {
-                self.inet_text(table, family)?;
-                continue;
-            }
-            let mut listed = 0;
-            match self.inet_diag(table, family, &mut listed) {
-                Ok(end) => note(end),
-                Err(DiagError::Sink(error)) => return Err(error),
-                // Nothing is shown twice: text takes the place of a dump that did not begin.
-                Err(_) if listed == 0 => self.inet_text(table, family)?,
-                Err(error) => complain(&error.to_string()),
-            }
+        let mut families: Vec<_> = dumped(selected.families, selected.preferred).collect();
+        if procfs::is_forced(table) {
+            return families.into_iter().try_for_each(|family| self.inet_text(table, family));
         }
-        Ok(())
-    }
-
-    fn inet_diag(
-        &mut self,
-        table: Table,
-        family: Family,
-        listed: &mut usize,
-    ) -> Result<DumpEnd, DiagError> {
-        let mut diag = match self.diag.take() {
-            Some(diag) => diag,
-            None => DiagSocket::open()?,
-        };
         let mut killer = match self.plan.task {
             Task::Kill => Some(DiagSocket::open()?),
             _ => None,
         };
-        // The program runs on SCTP's primary address, the listing shows all of them.
-        let expr = self.expr.filter(|_| table != Table::Sctp);
-        let mut end = Err(DiagError::Refused(Errno::INVAL));
         for ops in [Some(KernelOps::ALL), Some(KernelOps::BASIC), None] {
+            // The program would run on SCTP's primary address, the listing shows all of them.
+            let expr = self.expr.filter(|_| table != Table::Sctp);
             let Pushdown { bytecode, rest } = match (expr, ops) {
                 (Some(expr), Some(ops)) => compile(expr, ops),
                 _ => Pushdown { bytecode: None, rest: self.expr.cloned() },
@@ -75,19 +52,45 @@ impl Lister<'_, '_, '_> {
                 bytecode: bytecode.as_deref(),
                 bpf_storage: None,
             };
-            let bytes = request.encode(family)?;
-            end = diag.dump(&bytes, &mut |message| {
-                *listed += 1;
-                self.inet_message(&request, message, rest.as_ref(), killer.as_mut())
-            });
-            // An older kernel, or one that wants a privilege for it, refuses parts of a program.
-            let refused = matches!(end, Err(DiagError::Refused(Errno::INVAL | Errno::PERM)));
-            if !(refused && *listed == 0 && bytecode.is_some()) {
+            families = self.inet_diag(&request, &families, rest.as_ref(), killer.as_mut())?;
+            if families.is_empty() {
                 break;
             }
         }
-        self.diag = Some(diag);
-        end
+        Ok(())
+    }
+
+    /// Lists families over sock_diag, or over text where that fails before it begins. Gives back
+    /// those for which the kernel refused the filter's program: an older kernel, or one that wants
+    /// a privilege for it, refuses parts.
+    fn inet_diag(
+        &mut self,
+        request: &Request<'_>,
+        families: &[Family],
+        rest: Option<&Expr>,
+        mut killer: Option<&mut DiagSocket>,
+    ) -> Result<Vec<Family>> {
+        let requests: Result<Vec<_>, _> = families.iter().map(|f| request.encode(*f)).collect();
+        let mut listed = vec![false; families.len()];
+        let ends = dump_all(&requests?, &mut |dump, message| {
+            listed[dump] = true;
+            self.inet_message(request, message, rest, killer.as_deref_mut())
+        })?;
+        let mut refused = Vec::new();
+        for ((family, listed), end) in families.iter().zip(listed).zip(ends) {
+            match end {
+                Ok(end) => note(end),
+                // Nothing is shown twice: what takes its place needs a dump that did not begin.
+                Err(error) if listed => complain(&error.to_string()),
+                Err(DiagError::Refused(Errno::INVAL | Errno::PERM))
+                    if request.bytecode.is_some() =>
+                {
+                    refused.push(*family);
+                }
+                Err(_) => self.inet_text(request.table, *family)?,
+            }
+        }
+        Ok(refused)
     }
 
     fn inet_message(

@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::cli::plan::{Plan, Task};
-use crate::diag::{DiagSocket, DumpEnd};
+use crate::diag::DumpEnd;
 use crate::filter::{self, EphemeralPorts, Expr, FilterError};
 use crate::names::Names;
 use crate::owner::{Granularity, Owners, Walk};
@@ -97,7 +97,6 @@ pub fn run(
         ports: expr.as_ref().map(|_| names.ephemeral_ports().clone()).unwrap_or_default(),
         plan: &plan,
         printer,
-        diag: None,
     };
     match plan.task {
         Task::Events => lister.events()?,
@@ -172,7 +171,6 @@ struct Lister<'p, 'a, 'w> {
     expr: Option<&'p Expr>,
     ports: EphemeralPorts,
     printer: Printer<'a, 'w>,
-    diag: Option<DiagSocket>,
 }
 
 impl Lister<'_, '_, '_> {
