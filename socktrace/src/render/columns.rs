@@ -216,6 +216,7 @@ impl<'w> Listing<'w> {
         self.text.clear();
         self.lengths = lengths;
         self.lengths.clear();
+        self.last_ext = 0;
         self.field_start = 0;
         Ok(())
     }

@@ -18,10 +18,14 @@ pub fn unsigned(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(&digits[at..]);
 }
 
-/// `%-6u`: a queue.
+/// `%-6d`: a queue. The kernel's number is signed: what is destroyed may be one short.
 pub fn queue(out: &mut Vec<u8>, value: u32) {
     let start = out.len();
-    unsigned(out, value.into());
+    let signed = value as i32;
+    if signed < 0 {
+        out.push(b'-');
+    }
+    unsigned(out, signed.unsigned_abs().into());
     let end = out.len().max(start + 6);
     out.resize(end, b' ');
 }
@@ -169,6 +173,7 @@ mod tests {
         assert_eq!(text(|out| unsigned(out, u64::MAX)), u64::MAX.to_string());
         assert_eq!(text(|out| queue(out, 42)), "42    ");
         assert_eq!(text(|out| queue(out, 1_234_567)), "1234567");
+        assert_eq!(text(|out| queue(out, u32::MAX)), "-1    ");
         assert_eq!(text(|out| hex_alternate(out, 0)), "0");
         assert_eq!(text(|out| hex_alternate(out, 16)), "0x10");
     }
