@@ -36,7 +36,8 @@ impl Interfaces {
     fn socket(&self) -> Option<&OwnedFd> {
         let open = || {
             let flags = SocketFlags::CLOEXEC;
-            rustix::net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok()
+            // Not a UNIX socket: it would stand in a listing of those.
+            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).ok()
         };
         self.socket.get_or_init(open).as_ref()
     }
