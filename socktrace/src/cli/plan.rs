@@ -183,7 +183,11 @@ impl Plan {
             Flag::NoQueues => show.queues = Queues::Hidden,
             Flag::OneLine => show.layout = Layout::OneLine,
             Flag::InetSockopt => show.sockopt = true,
-            Flag::Query => select.query(&value.to_string_lossy())?,
+            Flag::Query => {
+                select.query(&value.to_string_lossy())?;
+                // Tables that were named have the connected states, whatever they show otherwise.
+                select.states_said.get_or_insert(StateSet::CONNECTED);
+            }
             Flag::Diag => self.task = Task::DumpTcp(value.into()),
             Flag::Filter => {
                 if self.filter_file.replace(value.into()).is_some() {
