@@ -30,7 +30,7 @@ impl Printer<'_, '_> {
             Some(ProcText::Datagram) => return,
             Some(ProcText::Tcp(text)) => {
                 self.inet_details(socket);
-                self.proc_tcp(text);
+                self.proc_tcp(text, &socket.timer);
                 return;
             }
             None => self.inet_details(socket),
@@ -134,7 +134,7 @@ impl Printer<'_, '_> {
     }
 
     /// A line of /proc/net/tcp, which tells less and takes no line of its own for it.
-    fn proc_tcp(&mut self, text: &ProcTcp<'_>) {
+    fn proc_tcp(&mut self, text: &ProcTcp<'_>, timer: &Timer) {
         let out = self.listing.field(Column::Ext);
         if self.show.details && !text.rest.is_empty() {
             out.extend_from_slice(b" opt:\"");
@@ -142,7 +142,7 @@ impl Printer<'_, '_> {
             out.push(b'"');
         }
         if self.show.info {
-            tcp::proc_info(out, text);
+            tcp::proc_info(out, text, timer);
         }
     }
 

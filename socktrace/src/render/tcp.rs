@@ -2,8 +2,8 @@
 
 use super::number::{RateStyle, general, hex, milli, rate, unsigned, write_to};
 use crate::socket::{
-    CongestionInfo, Inet, MptcpInfo, MptcpSubflow, ProcTcp, State, TcpInfo, TcpOption, TlsInfo,
-    UlpInfo,
+    CongestionInfo, Inet, MptcpInfo, MptcpSubflow, ProcTcp, State, TcpInfo, TcpOption, Timer,
+    TlsInfo, UlpInfo,
 };
 
 /// The retransmission timeout before anything was measured, which is not worth a word.
@@ -207,7 +207,7 @@ fn counters(out: &mut Vec<u8>, state: State, info: &TcpInfo) {
 }
 
 /// What /proc/net/tcp has of the line; times in seconds, as `ss` has them there.
-pub fn proc_info(out: &mut Vec<u8>, text: &ProcTcp<'_>) {
+pub fn proc_info(out: &mut Vec<u8>, text: &ProcTcp<'_>, timer: &Timer) {
     if text.rto_ms != INITIAL_RTO_US / 1000 {
         thousandths(out, " rto:", text.rto_ms);
     }
@@ -219,6 +219,9 @@ pub fn proc_info(out: &mut Vec<u8>, text: &ProcTcp<'_>) {
     }
     number(out, " cwnd:", text.cwnd.into());
     number(out, " ssthresh:", text.ssthresh.into());
+    if timer.retransmits != 0 {
+        write_to(out, format_args!(" retrans:{}/0", timer.retransmits));
+    }
     out.extend_from_slice(b" reordering:0");
 }
 
