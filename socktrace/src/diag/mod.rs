@@ -7,7 +7,13 @@ pub mod ahead;
 pub mod attrs;
 pub mod file;
 pub mod inet;
+pub mod netlink;
+pub mod packet;
+pub mod tipc;
 pub mod transport;
+pub mod unix;
+pub mod vsock;
+pub mod xdp;
 
 pub use transport::{DiagError, DiagSocket, DumpEnd};
 

@@ -88,9 +88,9 @@ impl Processes {
     }
 }
 
-/// What stands in parentheses in `/proc/PID/stat`, which may itself contain parentheses.
+/// What stands in parentheses in `/proc/PID/stat`, as `ss` reads it: up to the first that closes.
 fn comm(stat: &[u8]) -> Option<&[u8]> {
     let start = stat.iter().position(|byte| *byte == b'(')? + 1;
-    let end = stat.iter().rposition(|byte| *byte == b')')?;
-    stat.get(start..end)
+    let name = stat.get(start..)?;
+    name.get(..name.iter().position(|byte| *byte == b')')?)
 }

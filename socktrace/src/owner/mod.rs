@@ -6,7 +6,7 @@
 pub mod selinux;
 mod walk;
 
-pub use walk::{Contexts, Granularity, Walk, WalkError, process_name};
+pub use walk::{Contexts, Granularity, Walk, WalkError};
 
 use rustc_hash::FxHashMap;
 

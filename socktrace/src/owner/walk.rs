@@ -77,12 +77,6 @@ impl Walk {
     }
 }
 
-/// The name of one process; `None` once it is gone.
-pub fn process_name(root: &Path, pid: u32) -> Option<Vec<u8>> {
-    let stat = std::fs::read(root.join(format!("{pid}/stat"))).ok()?;
-    Some(comm(&stat).to_vec())
-}
-
 /// A task and its folder below the root.
 struct Place {
     pid: u32,

@@ -36,7 +36,7 @@ pub fn unix(tables: TableSet, states: StateSet, sink: &mut Sink<'_>) -> Result<S
             send_queue: 0,
             uid: None,
             shutdown: None,
-            vfs: None,
+            file: None,
             pending: None,
             skmem: None,
         }))?;
@@ -138,6 +138,7 @@ fn parse_netlink(line: &[u8]) -> Option<Netlink> {
         protocol,
         port_id,
         peer_port_id: 0,
+        peer_group: None,
         groups,
         recv_queue,
         send_queue,

@@ -92,6 +92,10 @@ impl NetFile {
         }
     }
 
+    fn is_substituted(self) -> bool {
+        variable_value(self.names().0).is_some()
+    }
+
     fn open(self) -> io::Result<File> {
         File::open(self.path())
     }
@@ -147,15 +151,17 @@ impl Skipped {
     }
 }
 
-/// Hands each line after the heading to `each`, which says whether it was well formed. A file that
-/// is not there has no lines: the kernel lacks the table.
+/// Hands each line after the heading to `each`, which says whether it was well formed. Where /proc
+/// has no such file, the kernel lacks the table: there are no lines.
 fn lines(
     file: NetFile,
     each: &mut dyn FnMut(&[u8]) -> Result<Line, ProcError>,
 ) -> Result<Skipped, ProcError> {
     let opened = match file.open() {
         Ok(opened) => opened,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Skipped::default()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !file.is_substituted() => {
+            return Ok(Skipped::default());
+        }
         Err(source) => return Err(ProcError::Read { path: file.path(), source }),
     };
     lines_of(BufReader::with_capacity(64 * 1024, opened), each)

@@ -27,6 +27,11 @@ pub fn path(out: &mut Vec<u8>, path: &[u8]) {
     }));
 }
 
+/// Makes dots of the control characters in text that is already written.
+pub fn controls(text: &mut [u8]) {
+    text.iter_mut().filter(|byte| byte.is_ascii_control()).for_each(|byte| *byte = b'.');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

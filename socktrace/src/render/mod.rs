@@ -4,12 +4,20 @@ pub mod address;
 pub mod columns;
 pub mod escape;
 mod inet;
+#[cfg(test)]
+mod local_tests;
+mod netlink;
 pub mod number;
+mod packet;
 mod sctp;
 pub mod show;
 pub mod summary;
 pub mod tcp;
+mod tipc;
+mod unix;
 pub mod users;
+mod vsock;
+mod xdp;
 
 use std::io;
 
@@ -49,12 +57,12 @@ impl<'a, 'w> Printer<'a, 'w> {
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
         match socket {
             Socket::Inet(socket) => self.inet(socket),
-            Socket::Unix(_)
-            | Socket::Packet(_)
-            | Socket::Netlink(_)
-            | Socket::Vsock(_)
-            | Socket::Tipc(_)
-            | Socket::Xdp(_) => {}
+            Socket::Unix(socket) => self.unix(socket),
+            Socket::Packet(socket) => self.packet(socket),
+            Socket::Netlink(socket) => self.netlink(socket),
+            Socket::Vsock(socket) => self.vsock(socket),
+            Socket::Tipc(socket) => self.tipc(socket),
+            Socket::Xdp(socket) => self.xdp(socket),
         }
         self.listing.end_row()
     }

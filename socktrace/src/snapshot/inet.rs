@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use rustix::io::Errno;
 
-use super::{Lister, note, note_skipped, variable};
+use super::{Lister, note, note_text, variable};
 use crate::cli::plan::{Plan, Task};
 use crate::diag::ahead::dump_all;
 use crate::diag::file::{self, FileEnd};
@@ -118,9 +118,7 @@ impl Lister<'_, '_, '_> {
 
     fn inet_text(&mut self, table: Table, family: Family) -> Result<()> {
         let states = self.plan.select.states;
-        let skipped = procfs::inet(table, family, states, &mut |socket| self.print(socket))?;
-        note_skipped(skipped);
-        Ok(())
+        note_text(procfs::inet(table, family, states, &mut |socket| self.print(socket)))
     }
 
     fn tcp_file(&mut self, path: &Path) -> Result<()> {

@@ -1,6 +1,7 @@
 //! A listing, from the plan to the last line: source, filter, renderer, table by table.
 
 mod inet;
+mod local;
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,7 +15,7 @@ use crate::diag::DumpEnd;
 use crate::filter::{self, EphemeralPorts, Expr, FilterError};
 use crate::names::Names;
 use crate::owner::{Granularity, Owners, Walk};
-use crate::procfs::Skipped;
+use crate::procfs::{ProcError, Skipped};
 use crate::render::Printer;
 use crate::render::columns::{Column, Hidden, Listing};
 use crate::render::show::{Header, Holders, Queues};
@@ -183,7 +184,7 @@ impl Lister<'_, '_, '_> {
             }
             match group[0] {
                 table if table.is_inet() => self.inet(table)?,
-                _ => {}
+                _ => self.local(wanted)?,
             }
         }
         self.printer.finish().context("cannot write the listing")
@@ -205,11 +206,18 @@ fn note(end: DumpEnd) {
     }
 }
 
-/// Says that a text source has lines that were left out.
-fn note_skipped(skipped: Skipped) {
-    if skipped.malformed > 0 {
-        complain(&format!("{} malformed lines were left out", skipped.malformed));
+/// Says what a text source could not tell.
+fn note_text(listed: Result<Skipped, ProcError>) -> Result<()> {
+    match listed {
+        Ok(Skipped { malformed: 0 }) => {}
+        Ok(Skipped { malformed: 1 }) => complain("1 malformed line was left out"),
+        Ok(Skipped { malformed }) => {
+            complain(&format!("{malformed} malformed lines were left out"));
+        }
+        Err(ProcError::Sink(error)) => return Err(error),
+        Err(error) => complain(&error.to_string()),
     }
+    Ok(())
 }
 
 /// A word of the environment, if it is set.

@@ -7,7 +7,8 @@ pub struct Unix<'a> {
     pub state: State,
     /// Without the trailing NUL; an abstract name begins with NUL. `None`: unnamed.
     pub name: Option<&'a [u8]>,
-    /// The peer's name, once somebody looked it up; the kernel gives only its inode.
+    /// The peer's name, if somebody looked it up: the kernel gives only its inode, and `ss` prints
+    /// no more than that.
     pub peer_name: Option<&'a [u8]>,
     pub inode: Inode,
     /// 0: no peer.
@@ -17,11 +18,18 @@ pub struct Unix<'a> {
     pub send_queue: u32,
     pub uid: Option<u32>,
     pub shutdown: Option<u8>,
-    /// The device and inode of the file that the socket is bound to.
-    pub vfs: Option<(u32, u32)>,
-    /// Inodes of connections that wait for accept().
+    pub file: Option<UnixFile>,
+    /// Inodes of connections that wait for accept(), four bytes each.
     pub pending: Option<&'a [u8]>,
     pub skmem: Option<SkMem>,
+}
+
+/// The file that a UNIX socket is bound to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UnixFile {
+    pub inode: u32,
+    /// As the kernel numbers devices: twelve bits of major number, twenty of minor.
+    pub device: u32,
 }
 
 /// A PACKET socket.
@@ -74,10 +82,14 @@ pub struct Netlink {
     pub protocol: u8,
     pub port_id: u32,
     pub peer_port_id: u32,
+    /// The group that a connected socket sends to. `None`: not connected, or not known.
+    pub peer_group: Option<u32>,
     pub groups: u32,
     pub recv_queue: u32,
     pub send_queue: u32,
     pub inode: Inode,
+    /// The addresses in the kernel of the socket and of its dump in progress; sock_diag does not
+    /// tell them.
     pub sk: u64,
     pub cb: u64,
     pub skmem: Option<SkMem>,
@@ -87,6 +99,7 @@ pub struct Netlink {
 #[derive(Debug, Clone)]
 pub struct Vsock {
     pub table: Table,
+    pub socket_type: u8,
     pub state: State,
     pub local_cid: u32,
     pub local_port: u32,
@@ -99,23 +112,83 @@ pub struct Vsock {
 
 /// A TIPC socket.
 #[derive(Debug, Clone)]
-pub struct Tipc<'a> {
+pub struct Tipc {
     pub socket_type: u32,
     pub state: State,
     pub inode: Inode,
     pub uid: u32,
     pub cookie: Cookie,
-    /// The nested attributes of the socket; TIPC tells everything in them.
-    pub attributes: &'a [u8],
+    pub node: u32,
+    pub port: u32,
+    pub peer: Option<TipcPeer>,
+    pub recv_queue: u32,
+    pub send_queue: u32,
+    pub dropped: u32,
+    pub congestion: TipcCongestion,
+    /// Whether the socket is bound to a service.
+    pub is_published: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TipcPeer {
+    pub node: u32,
+    pub port: u32,
+    /// The type and instance of the service that was connected to.
+    pub service: Option<(u32, u32)>,
+}
+
+/// What a TIPC socket waits for, where it cannot send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TipcCongestion {
+    #[default]
+    None,
+    Link,
+    Connection,
 }
 
 /// An XDP socket.
 #[derive(Debug, Clone)]
 pub struct Xdp {
+    /// 0: not bound.
     pub ifindex: u32,
     pub queue: u32,
     pub inode: Inode,
     pub cookie: Cookie,
     pub uid: u32,
     pub skmem: Option<SkMem>,
+    pub detail: XdpDetail,
+}
+
+/// The rings of an XDP socket, in entries, and what it counted.
+#[derive(Debug, Clone, Default)]
+pub struct XdpDetail {
+    pub rx_ring: Option<u32>,
+    pub tx_ring: Option<u32>,
+    pub umem: Option<XdpUmem>,
+    pub fill_ring: Option<u32>,
+    pub completion_ring: Option<u32>,
+    pub stats: Option<XdpStats>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XdpUmem {
+    pub size: u64,
+    pub id: u32,
+    pub page_count: u32,
+    pub chunk_size: u32,
+    pub headroom: u32,
+    pub ifindex: u32,
+    pub queue: u32,
+    pub flags: u32,
+    pub references: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct XdpStats {
+    pub rx_dropped: u64,
+    pub rx_invalid: u64,
+    pub rx_full: u64,
+    pub fill_ring_empty: u64,
+    pub tx_invalid: u64,
+    pub tx_ring_empty: u64,
 }

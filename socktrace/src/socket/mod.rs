@@ -15,7 +15,10 @@ pub use inet::{
     CongestionInfo, Inet, InetExt, MemInfo, MptcpSubflow, ProcTcp, ProcText, SkMem, Timer,
     TimerKind, TlsInfo, UlpInfo,
 };
-pub use local::{Netlink, Packet, PacketDetail, PacketFanout, PacketRing, Tipc, Unix, Vsock, Xdp};
+pub use local::{
+    Netlink, Packet, PacketDetail, PacketFanout, PacketRing, Tipc, TipcCongestion, TipcPeer, Unix,
+    UnixFile, Vsock, Xdp, XdpDetail, XdpStats, XdpUmem,
+};
 pub use state::{State, StateSet};
 pub use table::{Family, FamilySet, Table, TableSet};
 pub use tcp_info::{MptcpInfo, SctpInfo, TcpInfo, TcpOption};
@@ -37,7 +40,7 @@ pub enum Socket<'a> {
     Packet(Packet<'a>),
     Netlink(Netlink),
     Vsock(Vsock),
-    Tipc(Tipc<'a>),
+    Tipc(Tipc),
     Xdp(Xdp),
 }
 
