@@ -89,11 +89,13 @@ impl Host {
                 port.matches(Compare::Equal, Port(end.port.into())) && prefix.contains(end.addr)
             }
             (Host::Unix { name: glob }, End::Unix { name, .. }) => {
-                glob.is_empty() || glob.matches(name.unwrap_or_default())
+                glob.matches(name.unwrap_or_default())
             }
-            (Host::Packet { protocol, ifindex }, End::Packet { protocol: p, ifindex: i }) => {
-                protocol.is_none_or(|protocol| protocol == p)
-                    && ifindex.is_none_or(|ifindex| ifindex == i)
+            (Host::Packet { protocol, ifindex }, end @ (End::Packet { .. } | End::None)) => {
+                // A PACKET socket has no peer, which counts as zero.
+                let own = if let End::Packet { protocol, .. } = end { protocol } else { 0 };
+                protocol.is_none_or(|protocol| protocol == own)
+                    && ifindex.matches(Compare::Equal, port_of(end))
             }
             (Host::Netlink { protocol, port_id }, end @ End::Netlink { protocol: p, .. }) => {
                 protocol.is_none_or(|protocol| protocol == p)

@@ -14,10 +14,6 @@ impl Glob {
         Glob { pattern }
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.pattern.is_empty()
-    }
-
     /// Whether the name matches as a whole; its NUL bytes count as `@`, as they are shown.
     pub fn matches(&self, name: &[u8]) -> bool {
         let pattern = &self.pattern[..];

@@ -60,29 +60,19 @@ pub(super) fn port(
     names: &dyn Lookup,
 ) -> Result<Value, ErrorKind> {
     let (family, rest) = family(text, scope.family);
+    let bare = rest.strip_prefix(b":").unwrap_or(rest);
     let port = match family {
-        Some(Family::Unix | Family::Packet | Family::Netlink) => {
-            // These have no ports of their own: the value is an address as after `src`.
-            if compare == Compare::Equal {
-                return address(text, side, scope, names);
-            }
-            hosts(rest, family, scope, names)?.first().map_or(Port::ANY, Host::port)
+        // A UNIX socket has no port: the value is a name, as after `src`.
+        Some(Family::Unix) if compare == Compare::Equal => {
+            return address(text, side, scope, names);
         }
-        Some(Family::Vsock) => vsock_port(rest)?,
+        Some(Family::Unix) => Port::ANY,
+        Some(Family::Packet) => device_port(bare, names).ok_or(ErrorKind::Address)?,
+        Some(Family::Netlink) => netlink_port(bare).ok_or(ErrorKind::Address)?,
+        Some(Family::Vsock) => vsock_port(bare).ok_or(ErrorKind::Address)?,
         _ => service(bare_port(rest)?, scope, names)?,
     };
     Ok(Value { expr: Expr::Pred(Predicate::Port { side, compare, port }), family })
-}
-
-impl Host {
-    fn port(&self) -> Port {
-        match self {
-            Host::Any { port } | Host::Inet { port, .. } | Host::Vsock { port, .. } => *port,
-            Host::Netlink { port_id, .. } => *port_id,
-            Host::Packet { ifindex: Some(ifindex), .. } => Port(*ifindex as i32),
-            Host::Packet { ifindex: None, .. } | Host::Unix { .. } => Port::ANY,
-        }
-    }
 }
 
 fn hosts(
@@ -267,12 +257,16 @@ fn netlink(text: &[u8], names: &dyn Lookup) -> Option<Host> {
             None => names.netlink_protocol(name)?,
         }),
     };
-    let port_id = match port_id.unwrap_or(b"*") {
-        b"" | b"*" => Port::ANY,
-        b"kernel" => Port(0),
-        number => port_number(number)?,
-    };
+    let port_id = netlink_port(port_id.unwrap_or_default())?;
     Some(Host::Netlink { protocol, port_id })
+}
+
+fn netlink_port(text: &[u8]) -> Option<Port> {
+    match text {
+        b"" | b"*" => Some(Port::ANY),
+        b"kernel" => Some(Port(0)),
+        number => port_number(number),
+    }
 }
 
 /// `PROTOCOL[:INTERFACE]`.
@@ -285,11 +279,16 @@ fn packet(text: &[u8], names: &dyn Lookup) -> Option<Host> {
             None => names.ethernet_protocol(name)?,
         }),
     };
-    let ifindex = match device.unwrap_or(b"*") {
-        b"" | b"*" => None,
-        name => Some(interface(name, names)?),
-    };
+    let ifindex = device_port(device.unwrap_or_default(), names)?;
     Some(Host::Packet { protocol, ifindex })
+}
+
+/// The interface, which PACKET sockets have for a port.
+fn device_port(text: &[u8], names: &dyn Lookup) -> Option<Port> {
+    match text {
+        b"" | b"*" => Some(Port::ANY),
+        name => Some(Port(interface(name, names)? as i32)),
+    }
 }
 
 /// `CID[:PORT]`.
@@ -299,18 +298,12 @@ fn vsock(text: &[u8]) -> Option<Host> {
         b"" | b"*" => None,
         number => Some(u32::try_from(c_number(number)?).ok()?),
     };
-    let port = match port {
-        None | Some(b"*") => Port::ANY,
-        Some(number) => port_number(number)?,
-    };
+    let port = port.map_or(Some(Port::ANY), vsock_port)?;
     Some(Host::Vsock { cid, port })
 }
 
-fn vsock_port(text: &[u8]) -> Result<Port, ErrorKind> {
-    match text.strip_prefix(b":").unwrap_or(text) {
-        b"" | b"*" => Ok(Port::ANY),
-        number => port_number(number).ok_or(ErrorKind::Address),
-    }
+fn vsock_port(text: &[u8]) -> Option<Port> {
+    if text == b"*" { Some(Port::ANY) } else { port_number(text) }
 }
 
 fn split_once(text: &[u8]) -> (&[u8], Option<&[u8]>) {

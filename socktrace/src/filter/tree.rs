@@ -74,7 +74,7 @@ pub enum Host {
     },
     Packet {
         protocol: Option<u16>,
-        ifindex: Option<u32>,
+        ifindex: Port,
     },
     Netlink {
         protocol: Option<u8>,
@@ -269,8 +269,7 @@ fn write_host(host: &Host, prefixed: bool, f: &mut fmt::Formatter<'_>) -> fmt::R
         Host::Packet { protocol, ifindex } => {
             f.write_str("link:")?;
             write_or_star(*protocol, f)?;
-            f.write_str(":")?;
-            write_or_star(*ifindex, f)
+            write!(f, ":{ifindex}")
         }
         Host::Netlink { protocol, port_id } => {
             f.write_str("netlink:")?;
