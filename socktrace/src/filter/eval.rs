@@ -43,7 +43,7 @@ impl Predicate {
             }
             Predicate::Device { ifindex } => socket.ifindex() == *ifindex,
             Predicate::Mark { value, mask } => socket.mark() & mask == *value,
-            Predicate::Cgroup { id } => socket.cgroup_id().unwrap_or(0) == *id,
+            Predicate::Cgroup { id, .. } => socket.cgroup_id().unwrap_or(0) == *id,
             Predicate::Autobound => is_autobound(socket.local(), ephemeral),
         }
     }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::tree::Typed;
+
 /// A pattern as `fnmatch` with `FNM_CASEFOLD` reads it in the C locale: `*`, `?`, `[a-z]`, `[!a]`,
 /// `[[:alpha:]]`, and a backslash before a byte that stands for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,15 +132,8 @@ fn in_class(class: &[u8], byte: u8) -> bool {
     }
 }
 
-/// As it is typed in a filter: white space, backslashes and parentheses are escaped once more.
 impl fmt::Display for Glob {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in String::from_utf8_lossy(&self.pattern).chars() {
-            if c.is_ascii_whitespace() || matches!(c, '\\' | '(' | ')') {
-                f.write_str("\\")?;
-            }
-            fmt::Write::write_char(f, c)?;
-        }
-        Ok(())
+        Typed(&self.pattern).fmt(f)
     }
 }

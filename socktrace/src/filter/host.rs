@@ -110,7 +110,8 @@ fn inet(
         },
         address => match prefix(address) {
             Some(prefix) => vec![prefix],
-            None if address.contains(&b'/') => Vec::new(),
+            // Not even an odd address is looked up as a name.
+            None if address.iter().any(|byte| b"/:%".contains(byte)) => Vec::new(),
             None => names
                 .host(address)
                 .into_iter()
@@ -139,10 +140,14 @@ fn split_inet(text: &[u8]) -> Result<(&[u8], &[u8]), ErrorKind> {
             (&inner[..end], &inner[end + 1..])
         }
         [b'*', rest @ ..] => (&text[..1], rest),
-        _ => match text.iter().rposition(|byte| *byte == b':') {
-            Some(colon) => (&text[..colon], &text[colon..]),
-            None => (text, &[][..]),
-        },
+        _ => {
+            // A colon before the length of the prefix belongs to the address.
+            let from = text.iter().position(|byte| *byte == b'/').unwrap_or(0);
+            match text[from..].iter().rposition(|byte| *byte == b':') {
+                Some(colon) => text.split_at(from + colon),
+                None => (text, &[][..]),
+            }
+        }
     };
     Ok((address, rest.strip_prefix(b":").unwrap_or(rest)))
 }

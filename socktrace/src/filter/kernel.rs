@@ -205,7 +205,7 @@ impl Program {
                 operand[4..].copy_from_slice(&mask.to_ne_bytes());
                 self.op(MARK_COND, &operand, fail);
             }
-            Predicate::Cgroup { id } if self.ops.cgroup => {
+            Predicate::Cgroup { id, .. } if self.ops.cgroup => {
                 self.op(CGROUP_COND, &id.to_ne_bytes(), fail);
             }
             Predicate::Autobound => self.op(AUTO, &[], fail),

@@ -70,13 +70,17 @@ impl Lexer {
     /// The next word as far as white space, which is not yet consumed.
     pub(super) fn peek(&mut self) -> Option<Token> {
         let start = self.position();
+        self.word(start, is_space)
+    }
+
+    fn word(&self, start: usize, ends: fn(u8) -> bool) -> Option<Token> {
         let mut text = Vec::new();
         let mut at = start;
         while let Some(&byte) = self.text.get(at) {
             if byte == b'\\' {
                 at += 1;
                 text.extend(self.text.get(at));
-            } else if is_space(byte) {
+            } else if ends(byte) {
                 break;
             } else {
                 text.push(byte);
@@ -156,18 +160,21 @@ impl Lexer {
         Some((*operator, start..self.at))
     }
 
-    /// The next word, to be read as a value. Closing parentheses at its end are left standing if
-    /// a value of this kind cannot contain them.
+    /// The next word, to be read as a value. It ends before a closing parenthesis, unless a value
+    /// of this kind may contain one; then it loses those at its end, if attached ones are open.
     pub(super) fn peek_value(&mut self, may_contain_parenthesis: bool) -> Option<Token> {
+        let start = self.position();
+        if !may_contain_parenthesis {
+            return self.word(start, |byte| is_space(byte) || byte == b')').or_else(|| self.peek());
+        }
         let mut token = self.peek()?;
-        if !may_contain_parenthesis || self.attached > 0 {
-            while token.text.len() > 1
-                && token.text.ends_with(b")")
-                && !self.text[..token.span.end].ends_with(b"\\)")
-            {
-                token.text.pop();
-                token.span.end -= 1;
-            }
+        while self.attached > 0
+            && token.text.len() > 1
+            && token.text.ends_with(b")")
+            && !self.text[..token.span.end].ends_with(b"\\)")
+        {
+            token.text.pop();
+            token.span.end -= 1;
         }
         Some(token)
     }

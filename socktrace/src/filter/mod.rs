@@ -23,7 +23,7 @@ pub use error::{ErrorKind, FilterError};
 pub use eval::EphemeralPorts;
 pub use glob::Glob;
 pub use kernel::{KernelOps, Pushdown, compile};
-pub use tree::{Compare, Expr, Host, Predicate, Prefix, Side};
+pub use tree::{Compare, Expr, Host, Port, Predicate, Prefix, Side};
 
 use crate::socket::{Family, StateSet, TableSet};
 
@@ -80,3 +80,6 @@ pub fn parse(
 ) -> Result<Filter, FilterError> {
     parse::parse(file, arguments, scope, names)
 }
+
+#[cfg(test)]
+mod tests;

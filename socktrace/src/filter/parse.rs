@@ -239,7 +239,7 @@ impl Parser<'_> {
                     let reason = error.to_string();
                     refuse(ErrorKind::Cgroup { path: text.to_vec(), reason })
                 })?;
-                plain(Predicate::Cgroup { id })
+                plain(Predicate::Cgroup { id, path: text.to_vec() })
             }
             Kind::Autobound => plain(Predicate::Autobound),
         };

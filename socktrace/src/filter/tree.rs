@@ -3,7 +3,7 @@
 //! It is the one form that all back ends start from. Printing it gives an expression that parses
 //! back to the same tree.
 
-use std::fmt;
+use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use super::glob::Glob;
@@ -21,11 +21,27 @@ pub enum Expr {
 /// What can be asked of a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Predicate {
-    Host { side: Side, host: Host },
-    Port { side: Side, compare: Compare, port: Port },
-    Device { ifindex: u32 },
-    Mark { value: u32, mask: u32 },
-    Cgroup { id: u64 },
+    Host {
+        side: Side,
+        host: Host,
+    },
+    Port {
+        side: Side,
+        compare: Compare,
+        port: Port,
+    },
+    Device {
+        ifindex: u32,
+    },
+    Mark {
+        value: u32,
+        mask: u32,
+    },
+    /// The path is how it was typed; only the id counts when sockets are compared.
+    Cgroup {
+        id: u64,
+        path: Vec<u8>,
+    },
     Autobound,
 }
 
@@ -247,7 +263,7 @@ fn write_predicate(
         Predicate::Device { ifindex } => write!(f, "dev {equality} {ifindex}"),
         Predicate::Mark { value, mask: u32::MAX } => write!(f, "fwmark {equality} {value:#x}"),
         Predicate::Mark { value, mask } => write!(f, "fwmark {equality} {value:#x}/{mask:#x}"),
-        Predicate::Cgroup { id } => write!(f, "cgroup {equality} {id}"),
+        Predicate::Cgroup { path, .. } => write!(f, "cgroup {equality} {}", Typed(path)),
         Predicate::Autobound => f.write_str("autobound"),
     }
 }
@@ -294,5 +310,20 @@ fn write_or_star<T: fmt::Display>(value: Option<T>, f: &mut fmt::Formatter<'_>) 
 impl fmt::Display for Port {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.is_any() { f.write_str("*") } else { write!(f, "{}", self.0) }
+    }
+}
+
+/// Text as it is typed in a filter, with a backslash before what would end or divide the word.
+pub(super) struct Typed<'a>(pub(super) &'a [u8]);
+
+impl fmt::Display for Typed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in String::from_utf8_lossy(self.0).chars() {
+            if c.is_ascii_whitespace() || matches!(c, '\\' | '(' | ')') {
+                f.write_str("\\")?;
+            }
+            f.write_char(c)?;
+        }
+        Ok(())
     }
 }

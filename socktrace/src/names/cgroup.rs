@@ -52,7 +52,7 @@ fn walk() -> FxHashMap<u64, Box<[u8]>> {
 }
 
 /// Where cgroup2 is mounted.
-fn mount_point() -> Option<PathBuf> {
+pub(super) fn mount_point() -> Option<PathBuf> {
     let mounts = std::fs::read("/proc/mounts").ok()?;
     lines(&mounts).find_map(|mut words| {
         let path = words.nth(1)?;

@@ -4,10 +4,11 @@ use super::number;
 
 const ALL: u16 = 0x0003;
 
+/// Of several names for one number the first is shown.
 const NAMES: &[(u16, &str)] = &[
     (0x0001, "802_3"),
     (0x0002, "ax25"),
-    (0x0003, "all"),
+    (ALL, "all"),
     (0x0004, "802_2"),
     (0x0005, "snap"),
     (0x0006, "ddcmp"),
@@ -25,6 +26,7 @@ const NAMES: &[(u16, &str)] = &[
     (0x0200, "pup"),
     (0x0201, "pupat"),
     (0x0800, "ip"),
+    (0x0800, "ipv4"),
     (0x0805, "x25"),
     (0x0806, "arp"),
     (0x08ff, "bpq"),
@@ -75,6 +77,10 @@ pub(super) fn name(protocol: u16, numeric: bool, out: &mut Vec<u8>) {
     }
 }
 
+/// The number of a protocol, by a name in any case.
 pub(super) fn number_of(name: &[u8]) -> Option<u16> {
-    NAMES.iter().find(|(_, known)| known.as_bytes() == name).map(|(number, _)| *number)
+    NAMES
+        .iter()
+        .find(|(_, known)| known.as_bytes().eq_ignore_ascii_case(name))
+        .map(|(number, _)| *number)
 }
