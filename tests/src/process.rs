@@ -1,0 +1,146 @@
+//! Running a program beside a test: its lines are awaited, and it does not outlive the test.
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::thread;
+use std::time::Instant;
+
+use rustix::process::{Pid, Signal};
+
+use crate::wait::{self, DEADLINE};
+
+/// The socktrace under test: `SOCKTRACE_BIN`, or the one of this target directory, built if it is
+/// not there or stale.
+pub fn socktrace() -> Command {
+    static PATH: OnceLock<PathBuf> = OnceLock::new();
+    Command::new(PATH.get_or_init(|| match std::env::var_os("SOCKTRACE_BIN") {
+        Some(path) => path.into(),
+        None => build(),
+    }))
+}
+
+fn build() -> PathBuf {
+    let test = std::env::current_exe().expect("a test knows where it lies");
+    let profile = test.parent().and_then(Path::parent).expect("tests lie in target/PROFILE/deps");
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    cargo.args(["build", "--quiet", "--package", "socktrace", "--bin", "socktrace"]);
+    cargo.arg("--manifest-path").arg(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml"));
+    cargo.arg("--target-dir").arg(profile.parent().expect("a profile lies in a target directory"));
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let status = cargo.status().expect("cargo does not run");
+    assert!(status.success(), "socktrace does not build");
+    profile.join("socktrace")
+}
+
+/// A process with its output read line by line. Dropping it kills it; so does the end of the
+/// thread that started it, even by SIGKILL.
+pub struct Running {
+    child: Child,
+    stdout: Receiver<String>,
+    stderr: Receiver<String>,
+}
+
+impl Running {
+    pub fn start(mut command: Command) -> Running {
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // SAFETY: between fork and exec only prctl is called.
+        unsafe {
+            command.pre_exec(|| {
+                rustix::process::set_parent_process_death_signal(Some(Signal::KILL))
+                    .map_err(Into::into)
+            });
+        }
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let stdout = lines(child.stdout.take().expect("stdout is piped"));
+        let stderr = lines(child.stderr.take().expect("stderr is piped"));
+        Running { child, stdout, stderr }
+    }
+
+    /// The next line of standard output; `None` at its end.
+    pub fn line(&self) -> Option<String> {
+        next(&self.stdout)
+    }
+
+    /// The first line of standard output for which `found` answers.
+    pub fn await_line<T>(&self, found: impl FnMut(&str) -> Option<T>) -> T {
+        first(&self.stdout, "standard output", found)
+    }
+
+    /// The first line of standard error for which `found` answers.
+    pub fn await_message<T>(&self, found: impl FnMut(&str) -> Option<T>) -> T {
+        first(&self.stderr, "standard error", found)
+    }
+
+    pub fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        rustix::process::kill_process(self.pid(), signal).expect("the process has ended");
+    }
+
+    /// Waits for the end; the status and the lines of either stream that were not yet taken.
+    pub fn finish(mut self) -> Finished {
+        let status = wait::until("the end of a process", || {
+            self.child.try_wait().expect("a child can be waited for")
+        });
+        Finished {
+            status,
+            stdout: std::iter::from_fn(|| next(&self.stdout)).collect(),
+            stderr: std::iter::from_fn(|| next(&self.stderr)).collect(),
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[derive(Debug)]
+pub struct Finished {
+    pub status: ExitStatus,
+    pub stdout: Vec<String>,
+    pub stderr: Vec<String>,
+}
+
+fn lines(pipe: impl Read + Send + 'static) -> Receiver<String> {
+    let (sender, receiver) = channel();
+    thread::spawn(move || {
+        for line in BufReader::new(pipe).lines() {
+            let Ok(line) = line else { break };
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
+
+fn next(lines: &Receiver<String>) -> Option<String> {
+    match lines.recv_timeout(DEADLINE) {
+        Ok(line) => Some(line),
+        Err(RecvTimeoutError::Disconnected) => None,
+        Err(RecvTimeoutError::Timeout) => panic!("waited {DEADLINE:?} for a line"),
+    }
+}
+
+fn first<T>(lines: &Receiver<String>, stream: &str, mut found: impl FnMut(&str) -> Option<T>) -> T {
+    let deadline = Instant::now() + DEADLINE;
+    let mut seen = Vec::new();
+    while let Ok(line) = lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+        if let Some(answer) = found(&line) {
+            return answer;
+        }
+        seen.push(line);
+    }
+    panic!("not on {stream}: {seen:#?}");
+}
