@@ -98,7 +98,7 @@ fn unix_sockets() {
             send_queue: 0,
             uid: None,
             shutdown: None,
-            vfs: None,
+            file: None,
             pending: None,
             skmem: None,
         })
@@ -167,6 +167,7 @@ fn netlink_sockets() {
             protocol,
             port_id,
             peer_port_id: 0,
+            peer_group: None,
             groups: 0,
             recv_queue: 0,
             send_queue: 0,
@@ -201,6 +202,7 @@ fn vsock_sockets() {
     let socket = Socket::Vsock(Vsock {
         table: Table::VsockStream,
         state: State::Established,
+        socket_type: 1,
         local_cid: 2,
         local_port: 1024,
         peer_cid: 3,
