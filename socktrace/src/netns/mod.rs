@@ -90,3 +90,25 @@ fn reason(errno: Errno) -> String {
         None => text,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_are_worded_as_ip_netns_words_them() {
+        let name = "no-such-namespace";
+        assert_eq!(
+            enter(name).unwrap_err().to_string(),
+            "Cannot open network namespace \"no-such-namespace\": No such file or directory"
+        );
+        if !Path::new(NAMES).exists() {
+            eprintln!("skipped: a directory in place of a namespace (there is no {NAMES})");
+            return;
+        }
+        assert_eq!(
+            enter("..").unwrap_err().to_string(),
+            "setting the network namespace \"..\" failed: Invalid argument"
+        );
+    }
+}

@@ -22,6 +22,7 @@ pub struct Owners {
     /// Names and security contexts, one after the other.
     text: Vec<u8>,
     socket_contexts: FxHashMap<u32, Span>,
+    kernel_context: Option<Span>,
     refused: u32,
 }
 
@@ -93,6 +94,20 @@ impl Owners {
     pub fn set_socket_context(&mut self, descriptor: DescriptorId, context: &[u8]) {
         let span = self.store(context);
         self.socket_contexts.insert(descriptor.0, span);
+    }
+
+    /// The context of what the kernel itself holds.
+    pub fn set_kernel_context(&mut self, context: &[u8]) {
+        self.kernel_context = Some(self.store(context));
+    }
+
+    /// The SELinux context of a process that holds sockets, or of the kernel (pid 0).
+    pub fn context(&self, pid: u32) -> Option<&[u8]> {
+        let span = match pid {
+            0 => self.kernel_context,
+            _ => self.tasks.iter().find(|task| task.pid == pid).and_then(|task| task.context),
+        };
+        span.map(|span| self.text(span))
     }
 
     /// Counts a process whose descriptors could not be seen.
@@ -177,6 +192,10 @@ mod tests {
             ]
         );
         assert_eq!(owners.holders(Inode(8)).count(), 1);
+        assert_eq!((owners.context(2), owners.context(1)), (Some(&b"ctx"[..]), None));
+        assert_eq!(owners.context(0), None);
+        owners.set_kernel_context(b"kernel");
+        assert_eq!(owners.context(0), Some(&b"kernel"[..]));
         assert_eq!(owners.holders(Inode(9)).count(), 0);
     }
 }

@@ -14,6 +14,15 @@ pub fn is_enabled() -> bool {
     })
 }
 
+/// The label of what the kernel itself does.
+pub(super) fn kernel_context() -> Option<Vec<u8>> {
+    let label = std::fs::read("/sys/fs/selinux/initial_contexts/kernel").ok()?;
+    Some(trim(&label).to_vec())
+}
+
+/// What stands for a label that cannot be read.
+pub const UNAVAILABLE: &[u8] = b"unavailable";
+
 /// A label as files and attributes give it, without the NUL or line end after it.
 pub(super) fn trim(label: &[u8]) -> &[u8] {
     let end = label.iter().rposition(|byte| !matches!(byte, 0 | b'\n')).map_or(0, |last| last + 1);

@@ -10,15 +10,13 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
-use super::selinux::trim;
+use super::selinux::{UNAVAILABLE, kernel_context, trim};
 use super::{Owners, TaskId};
 use crate::socket::Inode;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const ENTRIES: usize = 32 * 1024;
-/// What stands for a security context that cannot be read.
-const NO_CONTEXT: &[u8] = b"unavailable";
 
 /// Whether each thread is looked at by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +56,11 @@ impl Walk {
         let failed = |source| WalkError { root: root.to_owned(), source };
         let proc = rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty()).map_err(failed)?;
         let mut walker = Walker { walk: self, root, owners: Owners::default() };
+        if self.contexts != Contexts::None
+            && let Some(context) = kernel_context()
+        {
+            walker.owners.set_kernel_context(&context);
+        }
         // One buffer per depth: a directory is read on after those inside it.
         let mut pids = [MaybeUninit::uninit(); ENTRIES];
         let mut tids = [MaybeUninit::uninit(); ENTRIES];
@@ -160,7 +163,7 @@ impl Walker<'_> {
         let context = match self.walk.contexts {
             Contexts::None => None,
             _ => Some(match read_into(place.open(proc, b"/attr/current", FILE), &mut context) {
-                [] => NO_CONTEXT,
+                [] => UNAVAILABLE,
                 label => trim(label),
             }),
         };
@@ -175,7 +178,7 @@ impl Walker<'_> {
             let mut label = [0; 255];
             let context = match rustix::fs::getxattr(&path, c"security.selinux", &mut label[..]) {
                 Ok(len) => trim(&label[..len]),
-                Err(_) => NO_CONTEXT,
+                Err(_) => UNAVAILABLE,
             };
             self.owners.set_socket_context(descriptor, context);
         }

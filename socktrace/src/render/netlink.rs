@@ -4,6 +4,8 @@ use super::columns::Column;
 use super::inet::skmem;
 use super::number::write_to;
 use super::{Printer, escape};
+use crate::owner::Contexts;
+use crate::owner::selinux::UNAVAILABLE;
 use crate::socket::{Netlink, State};
 
 impl Printer<'_, '_> {
@@ -28,6 +30,10 @@ impl Printer<'_, '_> {
         }
         // ss has the details of these sockets, and nothing else, in the Process column.
         let out = self.listing.field(Column::Process);
+        if let Some(owners) = self.owners.filter(|_| self.show.contexts != Contexts::None) {
+            out.extend_from_slice(b" proc_ctx=");
+            out.extend_from_slice(owners.context(socket.port_id).unwrap_or(UNAVAILABLE));
+        }
         if self.show.details {
             let (sk, cb, groups) = (socket.sk, socket.cb, socket.groups);
             write_to(out, format_args!(" sk={sk:x} cb={cb:x} groups=0x{groups:08x}"));
