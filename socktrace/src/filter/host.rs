@@ -110,8 +110,8 @@ fn inet(
         },
         address => match prefix(address) {
             Some(prefix) => vec![prefix],
-            // Not even an odd address is looked up as a name.
-            None if address.iter().any(|byte| b"/:%".contains(byte)) => Vec::new(),
+            // A mistyped address is not worth a question to DNS, which may take long to answer.
+            None if !is_host_name(address) => Vec::new(),
             None => names
                 .host(address)
                 .into_iter()
@@ -225,6 +225,11 @@ fn prefix(text: &[u8]) -> Option<Prefix> {
         },
     };
     Some(Prefix { address, length })
+}
+
+fn is_host_name(text: &[u8]) -> bool {
+    text.iter().any(|byte| !byte.is_ascii_digit() && *byte != b'.')
+        && !text.iter().any(|byte| b"/:%".contains(byte))
 }
 
 fn ip(text: &[u8]) -> Option<IpAddr> {
