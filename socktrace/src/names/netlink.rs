@@ -81,16 +81,17 @@ impl Processes {
         let mut names = self.names.borrow_mut();
         let name = names.entry(pid).or_insert_with(|| {
             let stat = std::fs::read(proc_root.join(pid.to_string()).join("stat"));
-            stat.ok().and_then(|stat| comm(&stat).map(<[u8]>::to_vec)).unwrap_or_default()
+            stat.ok().and_then(|stat| comm(&stat)).unwrap_or_default()
         });
         out.extend_from_slice(name);
         !name.is_empty()
     }
 }
 
-/// What stands in parentheses in `/proc/PID/stat`, as `ss` reads it: up to the first that closes.
-fn comm(stat: &[u8]) -> Option<&[u8]> {
+/// What stands in parentheses in `/proc/PID/stat`, up to the first that closes, as `ss` has it. A
+/// process may call itself anything, so what could steer a terminal is replaced.
+fn comm(stat: &[u8]) -> Option<Vec<u8>> {
     let start = stat.iter().position(|byte| *byte == b'(')? + 1;
-    let name = stat.get(start..)?;
-    name.get(..name.iter().position(|byte| *byte == b')')?)
+    let name = stat[start..].split(|byte| *byte == b')').next()?;
+    Some(name.iter().map(|byte| if byte.is_ascii_control() { b'.' } else { *byte }).collect())
 }

@@ -114,10 +114,10 @@ fn a_netlink_port_is_a_process_the_kernel_or_a_number() {
     let root = std::env::temp_dir().join(format!("socktrace-names-{}", std::process::id()));
     std::fs::create_dir_all(root.join("7")).unwrap();
     let mut stat = std::fs::File::create(root.join("7/stat")).unwrap();
-    stat.write_all(b"7 (a) (b) S 1 2 3\n").unwrap();
+    stat.write_all(b"7 (a\x1b (b) c) S 1 2 3\n").unwrap();
     let options = |numeric| NameOptions { numeric, resolve_hosts: false, proc_root: root.clone() };
     let names = Names::new(options(false));
-    let table = [(0, "kernel"), (u32::MAX, "*"), (7, "a/7"), (8, "8"), (0xffff_fff0, "-16")];
+    let table = [(0, "kernel"), (u32::MAX, "*"), (7, "a. (b/7"), (8, "8"), (0xffff_fff0, "-16")];
     for (port_id, name) in table {
         assert_eq!(shown(|out| names.netlink_port(port_id, out)), name);
     }
