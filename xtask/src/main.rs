@@ -1,1 +1,33 @@
-fn main() {}
+//! What a contributor runs.
+
+mod oracle;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Fetch the newest ss of Debian into target/oracle, for the tests to compare with
+    Oracle,
+}
+
+fn main() -> anyhow::Result<()> {
+    match Arguments::parse().task {
+        Task::Oracle => oracle::fetch(&target()),
+    }
+}
+
+/// The directory that cargo builds into.
+fn target() -> PathBuf {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let target = PathBuf::from(root).join("target");
+    target.canonicalize().unwrap_or(target)
+}
