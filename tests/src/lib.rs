@@ -3,7 +3,11 @@
 //! A test that needs a privilege begins with [`require_root!`]; [`namespace`] gives it a network
 //! of its own, [`process`] runs socktrace in it, [`wait`] awaits what it waits for.
 
+pub mod compare;
 pub mod namespace;
+pub mod oracle;
+pub mod population;
 pub mod process;
+pub mod pty;
 pub mod skip;
 pub mod wait;
