@@ -119,7 +119,10 @@ fn class(rest: &[u8]) -> Option<(&[u8], usize)> {
 fn in_class(class: &[u8], byte: u8) -> bool {
     match class {
         b"alnum" => byte.is_ascii_alphanumeric(),
-        b"alpha" | b"upper" | b"lower" => byte.is_ascii_alphabetic(),
+        b"alpha" => byte.is_ascii_alphabetic(),
+        // Case is not folded for classes.
+        b"upper" => byte.is_ascii_uppercase(),
+        b"lower" => byte.is_ascii_lowercase(),
         b"blank" => matches!(byte, b' ' | b'\t'),
         b"cntrl" => byte.is_ascii_control(),
         b"digit" => byte.is_ascii_digit(),
