@@ -219,10 +219,10 @@ impl Select {
         self.preferred = Some(family);
     }
 
-    /// Narrows the listing to one family, as a family prefix in a filter does.
+    /// Narrows what was settled to one family, as a family prefix in a filter does.
     pub fn only(&mut self, family: Family) {
-        self.families = FamilySet::EMPTY;
-        self.family(family);
+        self.families = FamilySet::of(&[family]);
+        self.preferred = Some(family);
     }
 
     fn query(&mut self, names: &str) -> Result<(), PlanError> {

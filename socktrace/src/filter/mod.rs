@@ -32,8 +32,8 @@ use crate::socket::{Family, StateSet, TableSet};
 pub struct Filter {
     /// The states that `state` and `exclude` left; `None` if neither was said.
     pub states: Option<StateSet>,
-    /// The last family prefix of the expression. It acts as `-f` given after everything else and
-    /// alone: its tables join, and only sockets of this family are shown.
+    /// The last family prefix of the expression: of the tables and states that the options chose,
+    /// only sockets of this family are shown.
     pub family: Option<Family>,
     pub expr: Option<Expr>,
 }

@@ -111,10 +111,10 @@ fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError>
     let file = plan.filter_file.as_deref().map(read_filter).transpose()?;
     let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
+    plan.select.settle(filter.states);
     if let Some(family) = filter.family {
         plan.select.only(family);
     }
-    plan.select.settle(filter.states);
     Ok(filter.expr)
 }
 
