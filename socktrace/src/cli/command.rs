@@ -42,6 +42,10 @@ fn snapshot(plan: Plan) -> ExitCode {
             complain(&error.to_string());
             ExitCode::from(filter_code(&error.kind))
         }
+        Err(SnapshotError::FilterFile(error)) => {
+            complain(&format!("{error:#}"));
+            ExitCode::from(USAGE)
+        }
         Err(SnapshotError::NoSelinux) => failure("SELinux is not enabled."),
         Err(SnapshotError::Other(error)) => {
             if is_closed_pipe(&error) {
@@ -71,7 +75,11 @@ fn filter_code(kind: &ErrorKind) -> u8 {
 /// The width of the terminal, or the one that the environment asks for.
 fn screen_width() -> Option<usize> {
     let terminal = rustix::termios::tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col.into());
-    let asked = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let asked = || {
+        let columns = std::env::var("COLUMNS").ok()?;
+        let end = columns.find(|c: char| !c.is_ascii_digit()).unwrap_or(columns.len());
+        columns[..end].parse().ok()
+    };
     terminal.filter(|width| *width > 0).or_else(asked).filter(|width| *width > 0)
 }
 

@@ -17,11 +17,11 @@ const AHEAD: usize = 16;
 
 type Read = Result<Vec<u8>, DiagError>;
 
-/// Runs dumps and hands each socket message's payload, with the number of its dump, to `each`. How
-/// each dump ended, in their order; an error of `each` ends everything.
+/// Runs dumps and hands each socket message's payload to `each`. How each dump ended, in their
+/// order; an error of `each` ends everything.
 pub fn dump_all(
     requests: &[Vec<u8>],
-    each: &mut dyn FnMut(usize, &[u8]) -> anyhow::Result<()>,
+    each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
     let started = Instant::now();
     let mut ends = Vec::with_capacity(requests.len());
@@ -39,7 +39,7 @@ pub fn dump_all(
                 return Ok(ends);
             }
             let Begun { diag, walk } = &mut begun;
-            let step = diag.receive().and_then(|bytes| walk.read(bytes, &mut |m| each(number, m)));
+            let step = diag.receive().and_then(|bytes| walk.read(bytes, each));
             match step {
                 Ok(None) => {}
                 Ok(Some(end)) => break Ok(end),
@@ -68,7 +68,7 @@ fn read_ahead(
     number: usize,
     requests: &[Vec<u8>],
     ends: &mut Vec<Result<DumpEnd, DiagError>>,
-    each: &mut dyn FnMut(usize, &[u8]) -> anyhow::Result<()>,
+    each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let later = requests[number + 1..].iter().map(|request| begin(request));
     let dumps: Vec<_> = std::iter::once(Ok(current)).chain(later).collect();
@@ -83,9 +83,9 @@ fn read_ahead(
                 })
             })
             .collect();
-        for (i, reader) in readers.into_iter().enumerate() {
+        for reader in readers {
             let end = match reader {
-                Ok((walk, reads)) => consume(walk, &reads, &mut |m| each(number + i, m)),
+                Ok((walk, reads)) => consume(walk, &reads, each),
                 Err(error) => Err(error),
             };
             ends.push(unless_sink(end)?);

@@ -14,6 +14,8 @@ pub(super) struct Hosts {
 impl Hosts {
     /// Appends the name of an address; whether it has one.
     pub(super) fn name(&self, address: IpAddr, out: &mut Vec<u8>) -> bool {
+        // A v4-mapped address is that of a host known by its IPv4 address.
+        let address = address.to_canonical();
         let mut names = self.names.borrow_mut();
         let name = names.entry(address).or_insert_with(|| reverse(address));
         match name {

@@ -32,7 +32,7 @@ impl Lister<'_, '_, '_> {
         let selected = &self.plan.select;
         let mut families: Vec<_> = dumped(selected.families, selected.preferred).collect();
         if procfs::is_forced(table) {
-            return families.into_iter().try_for_each(|family| self.inet_text(table, family));
+            return self.inet_text(table);
         }
         let mut killer = match self.plan.task {
             Task::Kill => Some(DiagSocket::open()?),
@@ -71,23 +71,29 @@ impl Lister<'_, '_, '_> {
         mut killer: Option<&mut DiagSocket>,
     ) -> Result<Vec<Family>> {
         let requests: Result<Vec<_>, _> = families.iter().map(|f| request.encode(*f)).collect();
-        let mut listed = vec![false; families.len()];
-        let ends = dump_all(&requests?, &mut |dump, message| {
-            listed[dump] = true;
+        let mut has_begun = false;
+        let ends = dump_all(&requests?, &mut |message| {
+            has_begun = true;
             self.inet_message(request, message, rest, killer.as_deref_mut())
         })?;
         let mut refused = Vec::new();
-        for ((family, listed), end) in families.iter().zip(listed).zip(ends) {
+        for (family, end) in families.iter().zip(ends) {
             match end {
-                Ok(end) => note(end),
-                // Nothing is shown twice: what takes its place needs a dump that did not begin.
-                Err(error) if listed => complain(&error.to_string()),
+                Ok(end) => {
+                    has_begun = true;
+                    note(end);
+                }
+                Err(error) if has_begun => complain(&error.to_string()),
                 Err(DiagError::Refused(Errno::INVAL | Errno::PERM))
                     if request.bytecode.is_some() =>
                 {
                     refused.push(*family);
                 }
-                Err(_) => self.inet_text(request.table, *family)?,
+                // Nothing is shown twice: text takes the place of dumps of which none has begun.
+                Err(_) => {
+                    self.inet_text(request.table)?;
+                    return Ok(Vec::new());
+                }
             }
         }
         Ok(refused)
@@ -116,9 +122,15 @@ impl Lister<'_, '_, '_> {
         self.printer.socket(&socket).context("cannot write the listing")
     }
 
-    fn inet_text(&mut self, table: Table, family: Family) -> Result<()> {
-        let states = self.plan.select.states;
-        note_text(procfs::inet(table, family, states, &mut |socket| self.print(socket)))
+    /// All of the families that are shown: text knows nothing of a preferred one.
+    fn inet_text(&mut self, table: Table) -> Result<()> {
+        let (families, states) = (self.plan.select.families, self.plan.select.states);
+        for family in [Family::Inet, Family::Inet6] {
+            if families.contains(family) {
+                note_text(procfs::inet(table, family, states, &mut |socket| self.print(socket)))?;
+            }
+        }
+        Ok(())
     }
 
     fn tcp_file(&mut self, path: &Path) -> Result<()> {

@@ -28,6 +28,8 @@ use crate::{netns, owner, procfs};
 pub enum SnapshotError {
     #[error(transparent)]
     Filter(#[from] FilterError),
+    #[error("{0:#}")]
+    FilterFile(anyhow::Error),
     /// Said on stderr as it is, with a successful end.
     #[error("{0}")]
     Nothing(&'static str),
@@ -108,7 +110,12 @@ pub fn run(
 
 /// Reads the filter and settles with it which tables, families and states are listed.
 fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError> {
-    let file = plan.filter_file.as_deref().map(read_filter).transpose()?;
+    let file = plan
+        .filter_file
+        .as_deref()
+        .map(read_filter)
+        .transpose()
+        .map_err(SnapshotError::FilterFile)?;
     let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
     plan.select.settle(filter.states);
