@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::ops::Range;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 
 use super::words::{CONNECTIVES, Connective, OPERATORS, Operator, connective, operator};
 
@@ -33,22 +33,19 @@ pub(super) struct Lexer {
 }
 
 impl Lexer {
-    pub(super) fn new(file: Option<&[u8]>, arguments: &[OsString]) -> Lexer {
+    /// The arguments, and then the lines of the file that do not begin with `#`.
+    pub(super) fn new(arguments: &[OsString], file: Option<&[u8]>) -> Lexer {
+        let arguments = arguments.iter().map(|argument| (b' ', argument.as_bytes()));
+        let lines = file.unwrap_or_default().split(|byte| *byte == b'\n');
+        let lines = lines.filter(|line| !line.starts_with(b"#")).map(|line| (b'\n', line));
         let mut text = Vec::new();
-        let parts = file.into_iter().chain(arguments.iter().map(|argument| argument.as_bytes()));
-        for part in parts {
+        for (separator, part) in arguments.chain(lines).filter(|(_, part)| !part.is_empty()) {
             if !text.is_empty() {
-                text.push(b' ');
+                text.push(separator);
             }
             text.extend_from_slice(part);
         }
         Lexer { text, at: 0, attached: 0 }
-    }
-
-    /// What has not been consumed yet.
-    pub(super) fn take_rest(&mut self) -> OsString {
-        let at = self.position();
-        OsString::from_vec(self.text.split_off(at))
     }
 
     pub(super) fn into_text(self) -> Vec<u8> {

@@ -70,8 +70,8 @@ pub trait Lookup {
     fn ethernet_protocol(&self, name: &[u8]) -> Option<u16>;
 }
 
-/// Parses the text of a filter file, if there is one, followed by the arguments of the command
-/// line.
+/// Parses the arguments of the command line, followed by the text of a filter file if there is one:
+/// that is the order of `ss`.
 pub fn parse(
     file: Option<&[u8]>,
     arguments: &[OsString],

@@ -21,16 +21,10 @@ pub(super) fn parse(
     scope: Scope,
     names: &dyn Lookup,
 ) -> Result<Filter, FilterError> {
-    // States lead the arguments, also where a file brings the beginning of the expression.
-    let mut parser = Parser { lexer: Lexer::new(None, arguments), scope, names, family: None };
+    let lexer = Lexer::new(arguments, file);
+    let mut parser = Parser { lexer, scope, names, family: None };
     let mut filter = Filter::default();
-    let rest = match parser.states(&mut filter) {
-        Ok(()) => parser.lexer.take_rest(),
-        Err(refusal) => return Err(refusal.at(parser.lexer)),
-    };
-    parser.lexer = Lexer::new(file, &[rest]);
-    let result = parser.states(&mut filter).and_then(|()| parser.whole());
-    match result {
+    match parser.states(&mut filter).and_then(|()| parser.whole()) {
         Ok(expr) => Ok(Filter { expr, family: parser.family, ..filter }),
         Err(refusal) => Err(refusal.at(parser.lexer)),
     }

@@ -252,13 +252,16 @@ fn a_service_is_looked_up_for_the_tables_that_are_listed() {
 }
 
 #[test]
-fn the_words_may_come_in_one_argument_or_many_after_those_of_a_file() {
-    let whole = parsed("state listening sport = 1 and dport = 2").unwrap();
-    let words = "state listening sport = 1 and dport = 2".split(' ').map(OsString::from);
+fn the_words_may_come_in_one_argument_or_many_and_then_from_a_file() {
+    let whole = parsed("state listening sport = 1 and dport = 2 or dev lo").unwrap();
+    let words = "state listening sport = 1 and dport = 2 or dev lo".split(' ').map(OsString::from);
     let words: Vec<OsString> = words.collect();
     assert_eq!(parse(None, &words, NO_FAMILY, &World).unwrap(), whole);
-    let rest = ["state", "listening", "and dport = 2"].map(OsString::from);
-    assert_eq!(parse(Some(b"sport = 1\n"), &rest, NO_FAMILY, &World).unwrap(), whole);
+    let first = ["state", "listening", "sport = 1"].map(OsString::from);
+    let file = b"# a comment\ndport = 2\n\n# another\nor\ndev lo\n";
+    assert_eq!(parse(Some(file), &first, NO_FAMILY, &World).unwrap(), whole);
+    assert_eq!(parse(Some(b"autobound"), &[], NO_FAMILY, &World), parsed("autobound"));
+    assert!(parse(Some(b" # not a comment"), &[], NO_FAMILY, &World).is_err());
 }
 
 #[test]
