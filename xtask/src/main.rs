@@ -1,5 +1,6 @@
 //! What a contributor runs.
 
+mod bench;
 mod oracle;
 
 use std::path::PathBuf;
@@ -15,12 +16,20 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Task {
+    /// Time socktrace beside its peers
+    #[command(subcommand)]
+    Bench(bench::Bench),
+    /// Hold the sockets of a benchmark, as a child process of it
+    #[command(hide = true)]
+    Populate(bench::Role),
     /// Fetch the newest ss of Debian into target/oracle, for the tests to compare with
     Oracle,
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
+        Task::Bench(bench) => bench::run(&bench),
+        Task::Populate(role) => bench::populate(&role),
         Task::Oracle => oracle::fetch(&target()),
     }
 }

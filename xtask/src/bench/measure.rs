@@ -1,0 +1,106 @@
+//! Whole processes, timed from outside: wall clock and peak memory.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::mem::MaybeUninit;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+
+/// The medians of one side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Figures {
+    pub(crate) seconds: f64,
+    pub(crate) peak_kilobytes: i64,
+}
+
+pub(crate) struct Measured {
+    pub(crate) ss: Figures,
+    pub(crate) ours: Figures,
+    /// Whether both printed the same in the last run.
+    pub(crate) is_same: bool,
+}
+
+/// Runs both commands in turn, `runs` times each; once if the first takes longer than `slow`.
+pub(crate) fn measure_in_turn(
+    ss: &Path,
+    ours: &Path,
+    arguments: &[&str],
+    runs: usize,
+    slow: f64,
+) -> Result<Measured> {
+    let folder = std::env::temp_dir().join(format!("socktrace-bench-{}", std::process::id()));
+    fs::create_dir_all(&folder)?;
+    let (ss_out, ours_out) = (folder.join("ss"), folder.join("socktrace"));
+    let (mut ss_runs, mut our_runs) = (Vec::new(), Vec::new());
+    for _ in 0..runs.max(1) {
+        ss_runs.push(run_once(ss, arguments, &ss_out)?);
+        our_runs.push(run_once(ours, arguments, &ours_out)?);
+        if ss_runs[0].seconds > slow {
+            break;
+        }
+    }
+    let is_same = is_same_text(&ss_out, &ours_out)?;
+    fs::remove_dir_all(&folder)?;
+    Ok(Measured { ss: median(ss_runs), ours: median(our_runs), is_same })
+}
+
+/// Whether two listings are the same but for blanks at the ends of lines, which older versions of
+/// ss print. Read line by line: a child's peak memory begins at that of its parent.
+fn is_same_text(one: &Path, other: &Path) -> Result<bool> {
+    let (mut one, mut other) =
+        (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
+    let (mut line, mut other_line) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        other_line.clear();
+        let read = one.read_until(b'\n', &mut line)?;
+        let other_read = other.read_until(b'\n', &mut other_line)?;
+        if line.trim_ascii_end() != other_line.trim_ascii_end() {
+            return Ok(false);
+        }
+        if read == 0 || other_read == 0 {
+            return Ok(read == other_read);
+        }
+    }
+}
+
+fn run_once(program: &Path, arguments: &[&str], out: &Path) -> Result<Figures> {
+    let file = File::create(out)?;
+    let started = Instant::now();
+    let child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(file)
+        .spawn()
+        .with_context(|| format!("cannot run {}", program.display()))?;
+    let peak_kilobytes = wait(&child)?;
+    Ok(Figures { seconds: started.elapsed().as_secs_f64(), peak_kilobytes })
+}
+
+/// Waits for the child; its peak memory.
+fn wait(child: &Child) -> Result<i64> {
+    let mut status = 0;
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: both pointers are to live memory of the right types, and wait4 fills `usage` when it
+    // gives back the child's pid; all zeros are a valid value of it besides.
+    let (waited, usage) = unsafe {
+        let pid = child.id() as libc::pid_t;
+        let waited = libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr());
+        (waited, usage.assume_init())
+    };
+    if waited < 0 || !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 0 {
+        bail!("a listing failed (wait status {status})");
+    }
+    Ok(usage.ru_maxrss)
+}
+
+fn median(mut runs: Vec<Figures>) -> Figures {
+    let middle = runs.len() / 2;
+    runs.sort_by(|a, b| a.seconds.total_cmp(&b.seconds));
+    let seconds = runs[middle].seconds;
+    runs.sort_by_key(|run| run.peak_kilobytes);
+    Figures { seconds, peak_kilobytes: runs[middle].peak_kilobytes }
+}

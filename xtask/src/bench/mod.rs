@@ -1,0 +1,120 @@
+//! Benchmarks that anyone can run: both sides in turn, in one run, and the ratio.
+
+mod measure;
+mod population;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use clap::{Args, Subcommand};
+
+use measure::{Figures, Measured, measure_in_turn};
+use population::Population;
+pub(crate) use population::{Role, populate};
+
+#[derive(Subcommand)]
+pub(crate) enum Bench {
+    /// Listings of many TCP sockets, beside ss
+    Snapshot(Snapshot),
+}
+
+#[derive(Args)]
+pub(crate) struct Snapshot {
+    /// How many sockets to make, in a network namespace of their own
+    #[arg(long, default_value_t = 200_000)]
+    sockets: u32,
+    /// How many times to run each command
+    #[arg(long, default_value_t = 5)]
+    runs: usize,
+    /// The ss to compare with
+    #[arg(long, default_value = "ss")]
+    ss: PathBuf,
+    /// The listings to time, each one argument; a standing set without
+    listings: Vec<String>,
+}
+
+/// A listing that takes ss longer than this is run once: its time is not in the noise.
+const SLOW_SECONDS: f64 = 5.0;
+/// `-p` is left out of the standing set beyond this: ss takes minutes for it.
+const OWNERS_UP_TO: u32 = 50_000;
+
+pub(crate) fn run(bench: &Bench) -> Result<()> {
+    match bench {
+        Bench::Snapshot(options) => snapshot(options),
+    }
+}
+
+fn snapshot(options: &Snapshot) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        bail!("this needs root, to make a network namespace for the sockets");
+    }
+    let ours = release_binary()?;
+    population::enter_namespace()?;
+    let population = Population::start(options.sockets)?;
+    let listings = if options.listings.is_empty() {
+        standing(options.sockets, population.port())
+    } else {
+        options.listings.clone()
+    };
+    println!(
+        "{} sockets of {} processes; medians of {} runs in turn, output to a file",
+        population.sockets(),
+        population.processes(),
+        options.runs
+    );
+    println!(
+        "{:<44}{:>10}{:>10}{:>8}{:>11}{:>11}",
+        "", "ss", "socktrace", "ratio", "ss", "socktrace"
+    );
+    for listing in listings {
+        let arguments: Vec<&str> = listing.split_whitespace().collect();
+        let Measured { ss, ours, is_same } =
+            measure_in_turn(&options.ss, &ours, &arguments, options.runs, SLOW_SECONDS)?;
+        print_row(&listing, &ss, &ours, is_same)?;
+    }
+    Ok(())
+}
+
+fn print_row(listing: &str, ss: &Figures, ours: &Figures, is_same: bool) -> Result<()> {
+    let note = if is_same { "" } else { "  (output differs)" };
+    println!(
+        "{listing:<44}{:>8.3} s{:>8.3} s{:>8.3}{:>8} kB{:>8} kB{note}",
+        ss.seconds,
+        ours.seconds,
+        ours.seconds / ss.seconds,
+        ss.peak_kilobytes,
+        ours.peak_kilobytes,
+    );
+    std::io::stdout().flush().context("cannot write the figures")
+}
+
+fn standing(sockets: u32, port: u16) -> Vec<String> {
+    let mut listings = vec![
+        "-tan".to_owned(),
+        "-tani".to_owned(),
+        "-tanemo".to_owned(),
+        format!("-tan state established sport = :{port}"),
+        "-tan dport = :1 or dev = 77".to_owned(),
+    ];
+    if sockets <= OWNERS_UP_TO {
+        listings.push("-tanp".to_owned());
+    }
+    listings
+}
+
+/// The optimised binary, built if need be.
+fn release_binary() -> Result<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let built = Command::new("cargo")
+        .args(["build", "--quiet", "--release", "--package", "socktrace"])
+        .current_dir(&root)
+        .status()
+        .context("cannot run cargo")?;
+    if !built.success() {
+        bail!("socktrace does not build");
+    }
+    let target = std::env::var_os("CARGO_TARGET_DIR").map_or(root.join("target"), PathBuf::from);
+    target.join("release/socktrace").canonicalize().context("there is no built socktrace")
+}
