@@ -1,7 +1,9 @@
-//! What a contributor runs.
+//! What a contributor runs: `cargo xtask COMMAND`.
 
 mod bench;
+mod build_ebpf;
 mod oracle;
+mod toolchain;
 
 use std::path::PathBuf;
 
@@ -22,6 +24,10 @@ enum Task {
     /// Hold the sockets of a benchmark, as a child process of it
     #[command(hide = true)]
     Populate(bench::Role),
+    /// Build the eBPF programs into the object that socktrace embeds
+    BuildEbpf(build_ebpf::Options),
+    /// Have clippy read the eBPF programs, for their own target
+    LintEbpf,
     /// Fetch the newest ss of Debian into target/oracle, for the tests to compare with
     Oracle,
 }
@@ -30,6 +36,8 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Bench(bench) => bench::run(&bench),
         Task::Populate(role) => bench::populate(&role),
+        Task::BuildEbpf(options) => build_ebpf::run(&options),
+        Task::LintEbpf => build_ebpf::lint(),
         Task::Oracle => oracle::fetch(&target()),
     }
 }

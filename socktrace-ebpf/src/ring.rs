@@ -1,0 +1,98 @@
+//! Delivery: one ring for all CPUs, read on a timer, and a tally per CPU of what became of events.
+
+use core::arch::asm;
+use core::mem::MaybeUninit;
+
+use aya_ebpf::Global;
+use aya_ebpf::bindings::{
+    BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
+};
+use aya_ebpf::btf_maps::PerCpuArray;
+use aya_ebpf::macros::{btf_map, map};
+use aya_ebpf::maps::RingBuf;
+use aya_ebpf::programs::BtfTracePointContext;
+use aya_log_ebpf::{info, warn};
+use socktrace_common::{Tally, WAKE_RECORDS};
+
+/// The loader sets the size.
+#[map]
+static RECORDS: RingBuf = RingBuf::with_byte_size(1 << 23, 0);
+
+#[btf_map]
+static TALLY: PerCpuArray<Tally, 1> = PerCpuArray::new();
+
+/// How full the ring may become, in bytes, before the reader is woken; set by the loader.
+#[unsafe(no_mangle)]
+static WAKE_AT: Global<u64> = Global::new(u64::MAX);
+
+/// This CPU's tally.
+#[inline(always)]
+fn tally() -> Option<*mut Tally> {
+    TALLY.get_ptr_mut(0)
+}
+
+/// Adds one in a single instruction: an interrupt may do the same in between. (The atomics of Rust
+/// do not exist for this target, and those of C want a kernel that can fetch the result, 5.12.)
+macro_rules! count {
+    ($field:ident) => {
+        if let Some(tally) = tally() {
+            // SAFETY: a value of the map, aligned to 8 bytes.
+            unsafe {
+                asm!(
+                    "lock *(u64 *)({counter} + 0) += {one}",
+                    counter = in(reg) &raw mut (*tally).$field,
+                    one = in(reg) 1u64,
+                );
+            }
+        }
+    };
+}
+
+/// Delivers the record that `fill` writes, or counts it as lost.
+#[inline(always)]
+pub(crate) fn deliver<T: 'static>(
+    ctx: &BtfTracePointContext,
+    fill: impl FnOnce(&mut MaybeUninit<T>),
+) {
+    let Some(mut entry) = RECORDS.reserve::<T>(0) else {
+        count!(ring_full);
+        warn!(ctx, "lost a record: the ring is full");
+        return;
+    };
+    fill(&mut entry);
+    entry.submit(wake_up::<T>());
+    first_on_this_cpu(ctx);
+    count!(delivered);
+}
+
+pub(crate) fn no_storage() {
+    count!(no_storage);
+}
+
+/// A wake-up costs many times the record: the reader comes by itself, unless the ring fills.
+#[inline(always)]
+fn wake_up<T>() -> u64 {
+    let filled = RECORDS.query(u64::from(BPF_RB_AVAIL_DATA));
+    let beyond = filled.wrapping_sub(WAKE_AT.load());
+    if beyond < WAKE_RECORDS * size_of::<T>() as u64 {
+        u64::from(BPF_RB_FORCE_WAKEUP)
+    } else {
+        u64::from(BPF_RB_NO_WAKEUP)
+    }
+}
+
+/// Programs do not run when they are attached; what is true from then on is logged by the first
+/// event of each CPU.
+#[inline(always)]
+fn first_on_this_cpu(ctx: &BtfTracePointContext) {
+    let Some(tally) = tally() else { return };
+    // SAFETY: a value of the map.
+    if unsafe { (*tally).delivered } == 0 {
+        info!(
+            ctx,
+            "attached: first event of this CPU; a ring of {} bytes, reader woken at {}",
+            RECORDS.query(u64::from(BPF_RB_RING_SIZE)),
+            WAKE_AT.load()
+        );
+    }
+}
