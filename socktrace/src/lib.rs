@@ -3,7 +3,9 @@
 
 pub mod cli;
 pub mod diag;
+pub mod event;
 pub mod filter;
+pub mod live;
 pub mod names;
 pub mod netns;
 pub mod owner;
@@ -12,3 +14,4 @@ pub mod render;
 pub mod say;
 pub mod snapshot;
 pub mod socket;
+pub mod trace;

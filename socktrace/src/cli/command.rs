@@ -6,16 +6,30 @@ use std::process::ExitCode;
 
 use super::options;
 use super::plan::{Action, Plan};
+use super::trace;
 use crate::filter::ErrorKind;
+use crate::live::{self, LiveError, LivePlan, Outcome};
 use crate::say::{Name, complain};
 use crate::snapshot::{self, SnapshotError};
 
 /// What a command line that cannot be understood ends with, as in `ss`.
 const USAGE: u8 = 255;
 const FAILURE: u8 = 1;
+/// This kernel, or this user, cannot trace.
+const REFUSED: u8 = 2;
+/// Events are missing from the output.
+const LOST: u8 = 3;
 
 /// Runs a command line without the program's name.
 pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
+    if let (Name::Socktrace, [command, rest @ ..]) = (name, args.as_slice())
+        && command == "trace"
+    {
+        return match trace::parse(rest) {
+            Ok(plan) => live(&plan),
+            Err(error) => explain(&error),
+        };
+    }
     let action = match options::parse(&args) {
         Ok(typed) => Action::from_typed(typed),
         Err(error) => return usage(&error.to_string()),
@@ -54,6 +68,29 @@ fn snapshot(plan: Plan) -> ExitCode {
             failure(&format!("{error:#}"))
         }
     }
+}
+
+fn live(plan: &LivePlan) -> ExitCode {
+    match live::run(plan, io::stdout()) {
+        Ok(Outcome::Complete) => ExitCode::SUCCESS,
+        Ok(Outcome::Lost(_)) => ExitCode::from(LOST),
+        Err(LiveError::Refused(refusal)) => {
+            complain(&refusal.to_string());
+            ExitCode::from(REFUSED)
+        }
+        Err(LiveError::Other(error)) => failure(&format!("{error:#}")),
+    }
+}
+
+/// Prints the help or the version that was asked for, or one line on what was wrong.
+fn explain(error: &clap::Error) -> ExitCode {
+    let text = error.to_string();
+    if !error.use_stderr() {
+        return print(&text);
+    }
+    let line = text.lines().next().unwrap_or_default();
+    complain(line.strip_prefix("error: ").unwrap_or(line));
+    ExitCode::from(USAGE)
 }
 
 /// As `ss`: a filter whose grammar is wrong is wrong usage, one with a wrong value is a failure.

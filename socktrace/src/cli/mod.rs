@@ -6,3 +6,4 @@
 pub mod command;
 pub mod options;
 pub mod plan;
+pub mod trace;

@@ -3,6 +3,7 @@
 pub mod address;
 pub mod columns;
 pub mod escape;
+pub mod event;
 mod inet;
 #[cfg(test)]
 mod local_tests;
