@@ -10,4 +10,5 @@ pub mod population;
 pub mod process;
 pub mod pty;
 pub mod skip;
+pub mod trace;
 pub mod wait;

@@ -3,13 +3,17 @@
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
 use rustix::process::{Pid, Signal};
+use rustix::thread::{
+    CapabilitySet, UnshareFlags, remove_capability_from_bounding_set, unshare_unsafe,
+};
 
 use crate::wait::{self, DEADLINE};
 
@@ -38,6 +42,34 @@ fn build() -> PathBuf {
     profile.join("socktrace")
 }
 
+/// Has the program run as root without some of root's capabilities.
+pub fn without_capabilities(command: &mut Command, capabilities: &[CapabilitySet]) {
+    let mut capabilities = capabilities.to_vec();
+    // The one that is needed to give up the others goes last.
+    capabilities.sort_by_key(|capability| *capability == CapabilitySet::SETPCAP);
+    // SAFETY: between fork and exec only prctl is called.
+    unsafe {
+        command.pre_exec(move || {
+            for capability in &capabilities {
+                remove_capability_from_bounding_set(*capability)?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// Has the program run with nothing to be seen in a folder.
+pub fn with_empty(command: &mut Command, folder: &'static str) {
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(move || {
+            unshare_unsafe(UnshareFlags::NEWNS)?;
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+            Ok(mount("none", folder, "tmpfs", MountFlags::empty(), None)?)
+        });
+    }
+}
+
 /// A process with its output read line by line. Dropping it kills it; so does the end of the
 /// thread that started it, even by SIGKILL.
 pub struct Running {
@@ -47,7 +79,25 @@ pub struct Running {
 }
 
 impl Running {
-    pub fn start(mut command: Command) -> Running {
+    /// Starts a program.
+    pub fn start(command: Command) -> Running {
+        Running::start_and(command, |child| lines(child.stdout.take().expect("stdout is piped")))
+    }
+
+    /// Starts a program whose standard output is a pipe that nobody reads, and that can be closed.
+    pub fn start_unread(command: Command) -> (Running, ChildStdout) {
+        let mut pipe = None;
+        let running = Running::start_and(command, |child| {
+            pipe = child.stdout.take();
+            channel().1
+        });
+        (running, pipe.expect("stdout is piped"))
+    }
+
+    fn start_and(
+        mut command: Command,
+        read: impl FnOnce(&mut Child) -> Receiver<String>,
+    ) -> Running {
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         // SAFETY: between fork and exec only prctl is called.
         unsafe {
@@ -57,7 +107,7 @@ impl Running {
             });
         }
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let stdout = lines(child.stdout.take().expect("stdout is piped"));
+        let stdout = read(&mut child);
         let stderr = lines(child.stderr.take().expect("stderr is piped"));
         Running { child, stdout, stderr }
     }

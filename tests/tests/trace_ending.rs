@@ -1,0 +1,122 @@
+//! However `socktrace trace` ends, it ends at once, says the right thing, and leaves nothing behind.
+
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+
+use rustix::process::{Pid, Signal};
+use socktrace_tests::namespace::in_namespace;
+use socktrace_tests::process::{Running, socktrace};
+use socktrace_tests::trace::Trace;
+use socktrace_tests::{require_root, wait};
+
+/// The programs that a process has loaded.
+fn programs(pid: Pid) -> Vec<u32> {
+    let folder = format!("/proc/{}/fdinfo", pid.as_raw_nonzero());
+    let infos = fs::read_dir(folder).unwrap().flatten();
+    let mut ids: Vec<u32> = infos
+        .filter_map(|info| fs::read_to_string(info.path()).ok())
+        .filter_map(|info| {
+            info.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
+        })
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// Waits until the kernel has freed programs.
+fn await_gone(ids: &[u32]) {
+    assert!(ids.len() >= 2, "the programs were not seen: {ids:?}");
+    wait::until("programs to be gone", || {
+        let loaded: Vec<u32> =
+            aya::programs::loaded_programs().flatten().map(|program| program.id()).collect();
+        (!ids.iter().any(|id| loaded.contains(id))).then_some(())
+    });
+}
+
+/// One connection, opened and closed.
+fn connect() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+}
+
+#[test]
+fn a_signal_ends_it_and_everything_is_detached() {
+    require_root!();
+    for signal in [Signal::INT, Signal::TERM] {
+        let trace = Trace::start(&[]);
+        let ids = programs(trace.running().pid());
+        let finished = trace.stop(signal);
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        await_gone(&ids);
+    }
+}
+
+#[test]
+fn even_kill_leaves_nothing() {
+    require_root!();
+    let trace = Trace::start(&[]);
+    let ids = programs(trace.running().pid());
+    trace.stop(Signal::KILL);
+    await_gone(&ids);
+}
+
+#[test]
+fn a_duration_ends_it() {
+    require_root!();
+    let finished = {
+        let mut command = socktrace();
+        command.args(["trace", "--duration", "100ms"]);
+        Running::start(command).finish()
+    };
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+    assert!(finished.stdout[0].starts_with("Time "), "{finished:?}");
+}
+
+#[test]
+fn a_count_ends_it_after_as_many_lines() {
+    require_root!();
+    in_namespace(|| {
+        let mut command = socktrace();
+        command.args(["trace", "-H", "--count", "3"]);
+        let running = Running::start(command);
+        running.await_message(|line| line.contains("tracing").then_some(()));
+        connect();
+        let finished = running.finish();
+        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+        assert_eq!(finished.stdout.len(), 3, "{finished:?}");
+    });
+}
+
+#[test]
+fn a_closed_pipe_ends_it_without_an_event() {
+    require_root!();
+    let mut command = socktrace();
+    command.args(["trace", "-H"]);
+    let (running, pipe) = Running::start_unread(command);
+    running.await_message(|line| line.contains("tracing").then_some(()));
+    drop(pipe);
+    let finished = running.finish();
+    assert_eq!(finished.status.code(), Some(0), "{finished:?}");
+}
+
+#[test]
+fn lost_events_are_counted_and_told() {
+    require_root!();
+    in_namespace(|| {
+        let trace = Trace::start(&["--ring-size", "4K"]);
+        // While it cannot read, the ring fills: it has room for fewer than 22 events.
+        trace.running().signal(Signal::STOP);
+        for _ in 0..10 {
+            connect();
+        }
+        trace.running().signal(Signal::CONT);
+        let message =
+            trace.running().await_message(|line| line.contains("lost").then(|| line.to_owned()));
+        assert!(message.contains(" on CPU "), "{message}");
+        assert!(message.contains("the ring was full"), "{message}");
+        let finished = trace.stop(Signal::INT);
+        assert_eq!(finished.status.code(), Some(3), "{finished:?}");
+        assert!(finished.stderr.iter().any(|line| line.contains("the output has gaps")));
+    });
+}
