@@ -56,7 +56,7 @@ fn snapshot(plan: Plan) -> ExitCode {
             complain(&error.to_string());
             ExitCode::from(filter_code(&error.kind))
         }
-        Err(SnapshotError::FilterFile(error)) => {
+        Err(SnapshotError::File(error)) => {
             complain(&format!("{error:#}"));
             ExitCode::from(USAGE)
         }

@@ -172,20 +172,26 @@ impl Lister<'_, '_, '_> {
     }
 }
 
-/// `-D`: the TCP dump as it comes from the kernel, into a file (`-`: to `out`).
+/// The file that `-D` names; `None` for `-`.
+pub(super) fn create_dump(path: &Path) -> Result<Option<File>> {
+    if path == Path::new("-") {
+        return Ok(None);
+    }
+    let file = File::create(path);
+    file.map(Some).with_context(|| format!("cannot create the dump file {}", path.display()))
+}
+
+/// `-D`: the TCP dump as it comes from the kernel, into a file, or to `out`.
 pub(super) fn dump_tcp(
     plan: &Plan,
     expr: Option<&Expr>,
     path: &Path,
+    mut file: Option<File>,
     out: &mut dyn Write,
 ) -> Result<()> {
-    let mut file;
-    let to: &mut dyn Write = if path == Path::new("-") {
-        out
-    } else {
-        file = File::create(path)
-            .with_context(|| format!("cannot create the dump file {}", path.display()))?;
-        &mut file
+    let to: &mut dyn Write = match &mut file {
+        Some(file) => file,
+        None => out,
     };
     let cannot_write = || format!("cannot write the dump to {}", path.display());
     let bytecode = expr.and_then(|expr| compile(expr, KernelOps::BASIC).bytecode);

@@ -28,8 +28,9 @@ use crate::{netns, owner, procfs};
 pub enum SnapshotError {
     #[error(transparent)]
     Filter(#[from] FilterError),
+    /// A file that the command line names cannot be used.
     #[error("{0:#}")]
-    FilterFile(anyhow::Error),
+    File(anyhow::Error),
     /// Said on stderr as it is, with a successful end.
     #[error("{0}")]
     Nothing(&'static str),
@@ -88,7 +89,8 @@ pub fn run(
     }
     let owners = read_owners(&plan)?;
     if let Task::DumpTcp(path) = &plan.task {
-        return Ok(inet::dump_tcp(&plan, expr.as_ref(), path, out)?);
+        let file = inet::create_dump(path).map_err(SnapshotError::File)?;
+        return Ok(inet::dump_tcp(&plan, expr.as_ref(), path, file, out)?);
     }
     let listing = Listing::new(out, screen, hidden(&plan));
     let mut printer = Printer::new(listing, plan.show, &names, owners.as_ref());
@@ -110,12 +112,8 @@ pub fn run(
 
 /// Reads the filter and settles with it which tables, families and states are listed.
 fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError> {
-    let file = plan
-        .filter_file
-        .as_deref()
-        .map(read_filter)
-        .transpose()
-        .map_err(SnapshotError::FilterFile)?;
+    let file =
+        plan.filter_file.as_deref().map(read_filter).transpose().map_err(SnapshotError::File)?;
     let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
     plan.select.settle(filter.states);
