@@ -3,7 +3,7 @@
 use std::fmt;
 use std::ops::Range;
 
-/// A filter that cannot be understood. It displays as the line that `ss` prints, if `ss` has one,
+/// A filter that cannot be understood. It displays in the words of `ss`, where `ss` has some,
 /// and the filter with the offending word marked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FilterError {
@@ -40,17 +40,17 @@ pub enum ErrorKind {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ErrorKind::Syntax => f.write_str("ss: the filter is not understood"),
-            ErrorKind::NestedTooDeep => f.write_str("ss: the filter is nested too deeply"),
+            ErrorKind::Syntax => f.write_str("the filter is not understood"),
+            ErrorKind::NestedTooDeep => f.write_str("the filter is nested too deeply"),
             ErrorKind::MissingState => {
                 f.write_str("Command line is not complete. Try option \"help\"")
             }
-            ErrorKind::State(name) => write!(f, "ss: wrong state name: {}", Plain(name)),
+            ErrorKind::State(name) => write!(f, "wrong state name: {}", Plain(name)),
             ErrorKind::Port(word) => {
-                write!(f, "Error: \"{}\" does not look like a port.", Plain(word))
+                write!(f, "\"{}\" does not look like a port.", Plain(word))
             }
             ErrorKind::Prefix(word) => {
-                write!(f, "Error: an inet prefix is expected rather than \"{}\".", Plain(word))
+                write!(f, "an inet prefix is expected rather than \"{}\".", Plain(word))
             }
             ErrorKind::Address => f.write_str("Cannot parse dst/src address."),
             ErrorKind::Device => f.write_str("Cannot parse device."),

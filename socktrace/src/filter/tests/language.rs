@@ -96,50 +96,50 @@ fn a_filter_can_be_written_in_several_ways() {
 
 /// What is refused, the line that `ss` prints for it, and the word that is marked.
 const REFUSED: &[(&str, &str, &str)] = &[
-    ("dport = nosuch", "Error: \"nosuch\" does not look like a port.", "nosuch"),
-    ("dport = 5x", "Error: \"5x\" does not look like a port.", "5x"),
-    ("dport = ::5", "Error: \":5\" does not look like a port.", "::5"),
-    ("dport = 99999999999", "Error: \"99999999999\" does not look like a port.", "99999999999"),
-    ("dport = 1.2.3.4:22", "Error: \"1.2.3.4:22\" does not look like a port.", "1.2.3.4:22"),
-    ("dport = HTTP", "Error: \"HTTP\" does not look like a port.", "HTTP"),
-    ("dst ::1", "Error: an inet prefix is expected rather than \":\".", "::1"),
+    ("dport = nosuch", "\"nosuch\" does not look like a port.", "nosuch"),
+    ("dport = 5x", "\"5x\" does not look like a port.", "5x"),
+    ("dport = ::5", "\":5\" does not look like a port.", "::5"),
+    ("dport = 99999999999", "\"99999999999\" does not look like a port.", "99999999999"),
+    ("dport = 1.2.3.4:22", "\"1.2.3.4:22\" does not look like a port.", "1.2.3.4:22"),
+    ("dport = HTTP", "\"HTTP\" does not look like a port.", "HTTP"),
+    ("dst ::1", "an inet prefix is expected rather than \":\".", "::1"),
     (
         "dst 1.2.3.4/33",
-        "Error: an inet prefix is expected rather than \"1.2.3.4/33\".",
+        "an inet prefix is expected rather than \"1.2.3.4/33\".",
         "1.2.3.4/33",
     ),
     (
         "dst 1.2.3.4/08",
-        "Error: an inet prefix is expected rather than \"1.2.3.4/08\".",
+        "an inet prefix is expected rather than \"1.2.3.4/08\".",
         "1.2.3.4/08",
     ),
     (
         "dst 1.2.3.4/255.0.255.0",
-        "Error: an inet prefix is expected rather than \"1.2.3.4/255.0.255.0\".",
+        "an inet prefix is expected rather than \"1.2.3.4/255.0.255.0\".",
         "1.2.3.4/255.0.255.0",
     ),
-    ("dst 1.", "Error: an inet prefix is expected rather than \"1.\".", "1."),
-    ("dst 1.2.3.4.5", "Error: an inet prefix is expected rather than \"1.2.3.4.5\".", "1.2.3.4.5"),
+    ("dst 1.", "an inet prefix is expected rather than \"1.\".", "1."),
+    ("dst 1.2.3.4.5", "an inet prefix is expected rather than \"1.2.3.4.5\".", "1.2.3.4.5"),
     (
         "dst localhost/8",
-        "Error: an inet prefix is expected rather than \"localhost/8\".",
+        "an inet prefix is expected rather than \"localhost/8\".",
         "localhost/8",
     ),
     (
         "dst inet6:1.2.3.4",
-        "Error: an inet prefix is expected rather than \"1.2.3.4\".",
+        "an inet prefix is expected rather than \"1.2.3.4\".",
         "inet6:1.2.3.4",
     ),
-    ("dst inet:six", "Error: an inet prefix is expected rather than \"six\".", "inet:six"),
+    ("dst inet:six", "an inet prefix is expected rather than \"six\".", "inet:six"),
     (
         "dst [fe80::1%lo]",
-        "Error: an inet prefix is expected rather than \"fe80::1%lo\".",
+        "an inet prefix is expected rather than \"fe80::1%lo\".",
         "[fe80::1%lo]",
     ),
     ("dst [::1", "Cannot parse dst/src address.", "[::1"),
-    ("foo and bar", "Error: an inet prefix is expected rather than \"foo\".", "foo"),
-    ("pid = 1", "Error: an inet prefix is expected rather than \"pid\".", "pid"),
-    ("DPORT = 1", "Error: an inet prefix is expected rather than \"DPORT\".", "DPORT"),
+    ("foo and bar", "an inet prefix is expected rather than \"foo\".", "foo"),
+    ("pid = 1", "an inet prefix is expected rather than \"pid\".", "pid"),
+    ("DPORT = 1", "an inet prefix is expected rather than \"DPORT\".", "DPORT"),
     ("dev = nosuch", "Cannot parse device.", "nosuch"),
     ("dev -1", "Cannot parse device.", "-1"),
     ("fwmark = x", "Cannot parse mark x.", "x"),
@@ -151,7 +151,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("src link:65536", "Cannot parse dst/src address.", "link:65536"),
     ("src vsock:1:", "Cannot parse dst/src address.", "vsock:1:"),
     ("src vsock:x", "Cannot parse dst/src address.", "vsock:x"),
-    ("state nosuch", "ss: wrong state name: nosuch", "nosuch"),
+    ("state nosuch", "wrong state name: nosuch", "nosuch"),
     ("state", "Command line is not complete. Try option \"help\"", ""),
     ("dst > 1.2.3.4", SYNTAX, ">"),
     ("dst != 1.2.3.4", SYNTAX, "!="),
@@ -173,7 +173,7 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("22", SYNTAX, "22"),
 ];
 
-const SYNTAX: &str = "ss: the filter is not understood";
+const SYNTAX: &str = "the filter is not understood";
 
 #[test]
 fn an_error_says_what_ss_says_and_marks_the_word() {
@@ -193,7 +193,7 @@ fn the_mark_stands_under_the_word() {
     let error = parsed("sport = 1\nand dport = nö!\x1b or dev lo").unwrap_err();
     assert_eq!(
         error.to_string(),
-        "Error: \"nö!?\" does not look like a port.\n  \
+        "\"nö!?\" does not look like a port.\n  \
          and dport = nö!? or dev lo\n              \
          ^^^^ expected a port number or the name of a service, [FAMILY:][:]PORT after dport"
     );
