@@ -1,5 +1,6 @@
 //! Running a program beside a test: its lines are awaited, and it does not outlive the test.
 
+use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -129,6 +130,22 @@ impl Running {
 
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// The eBPF programs that it has loaded.
+    pub fn programs(&self) -> Vec<u32> {
+        let folder = format!("/proc/{}/fdinfo", self.child.id());
+        let mut ids: Vec<u32> = fs::read_dir(folder)
+            .expect("the process has ended")
+            .flatten()
+            .filter_map(|info| fs::read_to_string(info.path()).ok())
+            .filter_map(|info| {
+                info.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
+            })
+            .collect();
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     pub fn signal(&self, signal: Signal) {

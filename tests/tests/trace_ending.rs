@@ -1,28 +1,12 @@
 //! However `socktrace trace` ends, it ends at once, says the right thing, and leaves nothing behind.
 
-use std::fs;
 use std::net::{TcpListener, TcpStream};
 
-use rustix::process::{Pid, Signal};
+use rustix::process::Signal;
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::{Running, socktrace};
 use socktrace_tests::trace::Trace;
 use socktrace_tests::{require_root, wait};
-
-/// The programs that a process has loaded.
-fn programs(pid: Pid) -> Vec<u32> {
-    let folder = format!("/proc/{}/fdinfo", pid.as_raw_nonzero());
-    let infos = fs::read_dir(folder).unwrap().flatten();
-    let mut ids: Vec<u32> = infos
-        .filter_map(|info| fs::read_to_string(info.path()).ok())
-        .filter_map(|info| {
-            info.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
-        })
-        .collect();
-    ids.sort_unstable();
-    ids.dedup();
-    ids
-}
 
 /// Waits until the kernel has freed programs.
 fn await_gone(ids: &[u32]) {
@@ -45,7 +29,7 @@ fn a_signal_ends_it_and_everything_is_detached() {
     require_root!();
     for signal in [Signal::INT, Signal::TERM] {
         let trace = Trace::start(&[]);
-        let ids = programs(trace.running().pid());
+        let ids = trace.running().programs();
         let finished = trace.stop(signal);
         assert_eq!(finished.status.code(), Some(0), "{finished:?}");
         await_gone(&ids);
@@ -56,7 +40,7 @@ fn a_signal_ends_it_and_everything_is_detached() {
 fn even_kill_leaves_nothing() {
     require_root!();
     let trace = Trace::start(&[]);
-    let ids = programs(trace.running().pid());
+    let ids = trace.running().programs();
     trace.stop(Signal::KILL);
     await_gone(&ids);
 }
