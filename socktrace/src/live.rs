@@ -89,15 +89,14 @@ impl<W: Write + AsFd> Session<W> {
         let handle = |kind| signal(kind).context("cannot handle signals");
         let (interrupt, terminate) =
             (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
-        let mut output = Output::new(out);
-        if plan.header {
-            output.printer.header(&mut output.pending);
-            output.flush()?;
-        }
         let tracer = Tracer::start(plan.ring_size, plan.bpf_log)?;
         // SAFETY: the descriptor is that of the ring, which the tracer closes when it is dropped.
         let tracer = unsafe { AsyncFd::register_with_interest(tracer, Interest::READABLE) }
             .context("cannot wait for the ring")?;
+        let mut output = Output::new(out);
+        if plan.header {
+            output.printer.header(&mut output.pending);
+        }
         complain("tracing TCP in all network namespaces; Ctrl-C ends it");
         Ok(Session {
             tracer,

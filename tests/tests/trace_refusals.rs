@@ -15,6 +15,7 @@ fn trace() -> Command {
 /// The exit code and the only line on stderr.
 fn refusal(command: Command) -> (Option<i32>, String) {
     let finished = Running::start(command).finish();
+    assert!(finished.stdout.is_empty(), "{finished:?}");
     let [line] = &finished.stderr[..] else { panic!("not one line: {finished:?}") };
     (finished.status.code(), line.clone())
 }
