@@ -36,9 +36,39 @@ static SOCKETS: Storage = Storage {
     map_flags: ptr::null(),
 };
 
+/// A state of [`Memory`] that is none of the kernel's: the socket was born, and its first transition
+/// has still to be told.
+pub(crate) const BORN: u32 = u32::MAX;
+
 /// The memory of a socket, new if need be; `None` where the kernel has no room for it.
 #[inline(always)]
 pub(crate) fn of(sock: Sock, cookie: u64) -> Option<&'static mut Memory> {
+    let memory = get(sock)?;
+    if memory.cookie != cookie {
+        if memory.state != BORN {
+            inherit(memory);
+            memory.since_ns = 0;
+        }
+        memory.cookie = cookie;
+    }
+    Some(memory)
+}
+
+/// The memory of a socket that a listener was just cloned into. Its cookie may still be that of the
+/// listener (in 6.12 it is, in 6.18 not), and so may its addresses: what happens is told with the
+/// next transition, some microseconds later.
+#[inline(always)]
+pub(crate) fn of_newborn(sock: Sock, now: u64) -> Option<()> {
+    let memory = get(sock)?;
+    inherit(memory);
+    memory.cookie = 0;
+    memory.since_ns = now;
+    memory.state = BORN;
+    Some(())
+}
+
+#[inline(always)]
+fn get(sock: Sock) -> Option<&'static mut Memory> {
     // SAFETY: the map is one of socket storage; a value is zeroed when it is created.
     let memory = unsafe {
         bpf_sk_storage_get(
@@ -49,16 +79,16 @@ pub(crate) fn of(sock: Sock, cookie: u64) -> Option<&'static mut Memory> {
         )
     };
     // SAFETY: a value of the map, alive for as long as the program runs.
-    let memory = unsafe { memory.cast::<Memory>().as_mut() }?;
-    if memory.cookie != cookie {
-        if memory.owner.learnt != NOT_LEARNT {
-            memory.owner.learnt = FROM_LISTENER;
-        }
-        memory.cookie = cookie;
-        memory.since_ns = 0;
-        memory.generation = 0;
+    unsafe { memory.cast::<Memory>().as_mut() }
+}
+
+/// What was copied from the listener is true of the listener.
+#[inline(always)]
+fn inherit(memory: &mut Memory) {
+    if memory.owner.learnt != NOT_LEARNT {
+        memory.owner.learnt = FROM_LISTENER;
     }
-    Some(memory)
+    memory.generation = 0;
 }
 
 /// The socket is opened anew: what was known of its earlier life is not true of this one.

@@ -11,7 +11,9 @@ use socktrace_common::{Owner, TRANSITION, Transition, UNKNOWN_NS};
 use crate::kernel::Sock;
 use crate::{memory, owner, record, ring};
 
+const TCP_SYN_RECV: i32 = 3;
 const TCP_CLOSE: i32 = 7;
+const TCP_LISTEN: i32 = 10;
 const TCP_MAX_STATES: i32 = 14;
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -30,21 +32,35 @@ pub(crate) fn transition(ctx: BtfTracePointContext) -> i32 {
 fn report(ctx: &BtfTracePointContext, sock: Sock, old: i32, new: i32) {
     // SAFETY: it takes nothing.
     let now = unsafe { bpf_ktime_get_boot_ns() };
+    // Listeners do not do this: the socket is a new one.
+    if (old, new) == (TCP_LISTEN, TCP_SYN_RECV) && memory::of_newborn(sock, now).is_some() {
+        return;
+    }
     let cookie = sock.cookie();
     if !(1..TCP_MAX_STATES).contains(&old) || !(1..TCP_MAX_STATES).contains(&new) {
         warn!(ctx, "impossible: socket {:x} went from state {} to {}", cookie, old, new);
     }
 
-    let mut held_ns = UNKNOWN_NS;
-    let mut generation = 0;
-    let mut owned_by = Owner::UNKNOWN;
+    let mut this = Step { time_ns: now, held_ns: UNKNOWN_NS, old, new };
+    let mut identity = Identity { cookie, generation: 0, owner: Owner::UNKNOWN };
     if let Some(memory) = memory::of(sock, cookie) {
         if old == TCP_CLOSE {
             memory::reopen(memory);
         }
+        if memory.state == memory::BORN {
+            identity.owner = memory.owner;
+            let birth = Step {
+                time_ns: memory.since_ns,
+                held_ns: UNKNOWN_NS,
+                old: TCP_LISTEN,
+                new: TCP_SYN_RECV,
+            };
+            tell(ctx, sock, &identity, &birth);
+            memory.state = TCP_SYN_RECV as u32;
+        }
         if memory.since_ns != 0 {
             if memory.state == old as u32 {
-                held_ns = now.wrapping_sub(memory.since_ns);
+                this.held_ns = now.wrapping_sub(memory.since_ns);
             } else {
                 warn!(ctx, "impossible: socket {:x} left {}, was in {}", cookie, old, memory.state);
             }
@@ -52,24 +68,44 @@ fn report(ctx: &BtfTracePointContext, sock: Sock, old: i32, new: i32) {
         memory.state = new as u32;
         memory.since_ns = now;
         owner::learn(sock, &mut memory.owner);
-        owned_by = memory.owner;
-        generation = memory.generation;
+        identity.owner = memory.owner;
+        identity.generation = memory.generation;
     } else {
         ring::no_storage();
-        owner::learn(sock, &mut owned_by);
+        owner::learn(sock, &mut identity.owner);
         warn!(ctx, "no storage for socket {:x}", cookie);
     }
-    debug!(ctx, "socket {:x}: {} to {}", cookie, old, new);
+    tell(ctx, sock, &identity, &this);
+}
 
+/// What a socket did.
+struct Step {
+    time_ns: u64,
+    held_ns: u64,
+    old: i32,
+    new: i32,
+}
+
+/// Which socket it was, and whose.
+struct Identity {
+    cookie: u64,
+    generation: u32,
+    owner: Owner,
+}
+
+#[inline(always)]
+fn tell(ctx: &BtfTracePointContext, sock: Sock, identity: &Identity, step: &Step) {
+    let Identity { cookie, generation, owner } = *identity;
+    debug!(ctx, "socket {:x}: {} to {}", cookie, step.old, step.new);
     ring::deliver(ctx, |entry| {
         entry.write(Transition {
-            header: record::header(TRANSITION, sock, now, cookie, generation),
+            header: record::header(TRANSITION, sock, step.time_ns, cookie, generation),
             flow: record::flow(sock),
-            owner: owned_by,
+            owner,
             traffic: record::traffic(sock),
-            held_ns,
-            old: old as u8,
-            new: new as u8,
+            held_ns: step.held_ns,
+            old: step.old as u8,
+            new: step.new as u8,
             error: sock.error() as u16,
             reserved: 0,
         });
