@@ -242,16 +242,12 @@ impl Select {
         Ok(())
     }
 
-    /// Settles tables, families and states, given what the filter said of states. Tables bring in
-    /// their families and families their tables.
-    pub fn settle(&mut self, filter_states: Option<StateSet>) {
-        let said = filter_states.or(self.states_said).filter(|states| !states.is_empty());
+    /// Settles tables and families: without any, all; tables bring in their families and families
+    /// their tables.
+    pub fn settle_tables(&mut self) {
         if !self.anything_chosen {
             self.tables = TableSet::ALL;
             self.states = StateSet::CONNECTED;
-        }
-        if let Some(states) = said {
-            self.states = states;
         }
         for table in self.tables.iter() {
             if !self.families.intersects(table.families()) {
@@ -263,6 +259,14 @@ impl Select {
             if !self.tables.intersects(tables) {
                 self.tables = self.tables.union(tables);
             }
+        }
+    }
+
+    /// Settles the states, given what the filter said of them.
+    pub fn settle_states(&mut self, filter_states: Option<StateSet>) {
+        let said = filter_states.or(self.states_said).filter(|states| !states.is_empty());
+        if let Some(states) = said {
+            self.states = states;
         }
     }
 

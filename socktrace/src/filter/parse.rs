@@ -1,4 +1,5 @@
-//! The grammar: `or` binds looser than `and` (which may be left out), `not` tightest.
+//! The grammar: `not` binds to what is next; `and` (which may be left out) and `or` bind alike, from
+//! left to right, as in `ss`: `a or b and c` is `(a or b) and c`.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;
@@ -74,31 +75,26 @@ impl Parser<'_> {
         if self.lexer.at_end() {
             return Ok(None);
         }
-        let expr = self.any(0)?;
+        let expr = self.chain(0)?;
         if self.lexer.at_end() { Ok(Some(expr)) } else { Err(self.refuse_next(AFTER_PREDICATE)) }
     }
 
-    fn any(&mut self, depth: usize) -> Result<Expr, Refusal> {
-        let mut expr = self.all(depth)?;
-        while let Some((joint @ Joint::Connective(Connective::Or), span)) = self.lexer.peek_joint()
-        {
-            self.lexer.consume_joint(joint, &span);
-            expr = expr.or(self.all(depth)?);
-        }
-        Ok(expr)
-    }
-
-    fn all(&mut self, depth: usize) -> Result<Expr, Refusal> {
+    fn chain(&mut self, depth: usize) -> Result<Expr, Refusal> {
         let mut expr = self.negated(depth)?;
         while !self.lexer.at_end() {
+            let mut join: fn(Expr, Expr) -> Expr = Expr::and;
             match self.lexer.peek_joint() {
-                Some((Joint::Connective(Connective::Or) | Joint::Close, _)) => break,
+                Some((Joint::Close, _)) => break,
                 Some((joint @ Joint::Connective(Connective::And), span)) => {
                     self.lexer.consume_joint(joint, &span);
                 }
+                Some((joint @ Joint::Connective(Connective::Or), span)) => {
+                    self.lexer.consume_joint(joint, &span);
+                    join = Expr::or;
+                }
                 _ => {}
             }
-            expr = expr.and(self.negated(depth)?);
+            expr = join(expr, self.negated(depth)?);
         }
         Ok(expr)
     }
@@ -123,7 +119,7 @@ impl Parser<'_> {
             return Err(Refusal { kind: ErrorKind::NestedTooDeep, span, expected });
         }
         self.lexer.consume_joint(joint, &span);
-        let expr = self.any(depth + 1)?;
+        let expr = self.chain(depth + 1)?;
         match self.lexer.peek_joint() {
             Some((joint @ Joint::Close, span)) => self.lexer.consume_joint(joint, &span),
             _ => return Err(self.refuse_next("and, or, or a closing parenthesis")),

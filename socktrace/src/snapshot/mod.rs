@@ -114,9 +114,10 @@ pub fn run(
 fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError> {
     let file =
         plan.filter_file.as_deref().map(read_filter).transpose().map_err(SnapshotError::File)?;
+    plan.select.settle_tables();
     let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
-    plan.select.settle(filter.states);
+    plan.select.settle_states(filter.states);
     if let Some(family) = filter.family {
         plan.select.only(family);
     }
