@@ -35,6 +35,11 @@ const MOVING: &[(&str, &str)] = &[
     ("sndbuf_limited:", "time with a full buffer, and its share"),
 ];
 
+/// Control characters in the names of UNIX sockets: `ss` prints them as they are, ours never lets
+/// them reach a terminal. The population has these two.
+const MADE_SAFE: &[(&[u8], &[u8])] =
+    &[(b"new\nline", b"new.line"), (b"tab\tand\x1b[31mcolour", b"tab.and.[31mcolour")];
+
 /// How often to try while the sockets themselves change: something is sent again, a state ends.
 const ATTEMPTS: usize = 6;
 /// How many lines of a difference to show.
@@ -62,7 +67,7 @@ impl Listing {
         Listing { pid, stdout: output.stdout, stderr: output.stderr, status: output.status }
     }
 
-    /// The text without the line of the tool's own socket: where it stands, its port and its
+    /// The text with [`MADE_SAFE`], and without the line of the tool's own socket: where it stands, its port and its
     /// queue depend on the process that lists. Netlink sockets only; the other lines remain.
     fn text(&self, oracle: &Oracle) -> Vec<u8> {
         let pid = self.pid;
@@ -73,8 +78,14 @@ impl Listing {
                 line.windows(own.len() + 1).any(|at| at[0] == b' ' && &at[1..] == own.as_bytes())
             })
         };
-        let mut text = Vec::with_capacity(self.stdout.len());
-        for line in self.stdout.split_inclusive(|byte| *byte == b'\n') {
+        let mut all = self.stdout.clone();
+        for (raw, safe) in MADE_SAFE {
+            while let Some(at) = all.windows(raw.len()).position(|window| window == *raw) {
+                all[at..at + raw.len()].copy_from_slice(safe);
+            }
+        }
+        let mut text = Vec::with_capacity(all.len());
+        for line in all.split_inclusive(|byte| *byte == b'\n') {
             if !holds_own(line) {
                 text.extend_from_slice(line);
             }

@@ -17,6 +17,9 @@ const LACKING_BEFORE_7: &[&str] =
     &["--no-queues", "--bound-inactive", "--threads", "--bpf-map", "bound-inactive"];
 const LETTERS_LACKING_BEFORE_7: &[char] = &['Q', 'B', 'T'];
 
+/// What `ss` has forgotten since 7.1, with the kernel's DCCP; ours still knows it.
+const FORGOTTEN_SINCE_7_1: &[&str] = &["-d", "-da", "-dani", "--dccp", "dccp"];
+
 /// Fields of `-i` that `ss` learnt after 6.1: they are taken out of both listings.
 const FIELDS_LACKING_BEFORE_7: &[&str] =
     &["rcv_wnd:", "rehash:", "usec_ts", "seq:", "sfseq:", "write_seq:", "snd_una:", "rcv_nxt:"];
@@ -59,7 +62,12 @@ impl Oracle {
     /// Whether this oracle knows all of what is asked; says so when it does not.
     pub fn knows(&self, arguments: &[String]) -> bool {
         if self.is_modern() {
-            return true;
+            let forgotten =
+                arguments.iter().find(|word| FORGOTTEN_SINCE_7_1.contains(&word.as_str()));
+            if let Some(word) = forgotten {
+                println!("{} may know {word} no more", self.path.display());
+            }
+            return forgotten.is_none();
         }
         let unknown = arguments.iter().find(|argument| {
             LACKING_BEFORE_7.iter().any(|lacking| argument.contains(lacking))

@@ -403,7 +403,6 @@ fn filters_in_a_file() {
             "-tan -F {dir}/ports.filter -F {dir}/ports.filter",
             "-tan -F {dir}/missing.filter",
             "-tan -F -",
-            "-tan -F {dir}",
         ]);
     });
 }

@@ -40,8 +40,6 @@ fn options_that_are_wrong() {
         "--bpf-maps --bpf-map-id=1 -t",
         "-tan --no",
         "-N no-such-namespace -t",
-        "-f help",
-        "-A help",
         "--f",
         "--al=1",
         "---",
