@@ -2,6 +2,7 @@
 
 mod bench;
 mod build_ebpf;
+mod fuzz;
 mod oracle;
 mod toolchain;
 
@@ -30,6 +31,14 @@ enum Task {
     LintEbpf,
     /// Fetch the newest ss of Debian into target/oracle, for the tests to compare with
     Oracle,
+    /// Run the fuzz targets for a bounded time each
+    Fuzz {
+        /// How long to run each target
+        #[arg(long, default_value_t = 20)]
+        seconds: u32,
+        /// The one target to run
+        target: Option<String>,
+    },
 }
 
 fn main() -> anyhow::Result<()> {
@@ -39,12 +48,18 @@ fn main() -> anyhow::Result<()> {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::LintEbpf => build_ebpf::lint(),
         Task::Oracle => oracle::fetch(&target()),
+        Task::Fuzz { seconds, target: only } => {
+            fuzz::run(&root(), &target(), seconds, only.as_deref())
+        }
     }
+}
+
+fn root() -> PathBuf {
+    let root = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    root.canonicalize().unwrap_or(root)
 }
 
 /// The directory that cargo builds into.
 fn target() -> PathBuf {
-    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
-    let target = PathBuf::from(root).join("target");
-    target.canonicalize().unwrap_or(target)
+    root().join("target")
 }

@@ -1,0 +1,66 @@
+//! What is typed after the options: lines are arguments, the first is the filter's file unless it
+//! is empty. What parses is compiled for the kernel and judged.
+
+#![no_main]
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::unix::ffi::OsStringExt;
+
+use libfuzzer_sys::fuzz_target;
+use socktrace::diag::inet;
+use socktrace::filter::{self, EphemeralPorts, KernelOps, Lookup, Scope, Transport};
+use socktrace::socket::{Socket, Table, TableSet};
+
+struct Names;
+
+impl Lookup for Names {
+    fn service(&self, name: &[u8], transport: Transport) -> Option<u16> {
+        match (name, transport) {
+            (b"ssh", _) => Some(22),
+            (b"split", Transport::Tcp) => Some(1),
+            (b"split", _) => Some(2),
+            _ => None,
+        }
+    }
+
+    fn host(&self, name: &[u8]) -> Vec<IpAddr> {
+        match name {
+            b"localhost" => vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
+            _ => Vec::new(),
+        }
+    }
+
+    fn interface(&self, name: &[u8]) -> Option<u32> {
+        (name == b"lo").then_some(1)
+    }
+
+    fn cgroup(&self, path: &OsStr) -> io::Result<u64> {
+        if path == "/" { Ok(1) } else { Err(io::ErrorKind::NotFound.into()) }
+    }
+
+    fn netlink_protocol(&self, name: &[u8]) -> Option<u8> {
+        (name == b"rtnl").then_some(0)
+    }
+
+    fn ethernet_protocol(&self, name: &[u8]) -> Option<u16> {
+        (name == b"ip").then_some(0x0800)
+    }
+}
+
+fuzz_target!(|bytes: &[u8]| {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let file = lines.next().filter(|line| !line.is_empty());
+    let arguments: Vec<OsString> = lines.map(|line| OsString::from_vec(line.to_vec())).collect();
+    let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp, Table::Udp]) };
+    let Ok(filter) = filter::parse(file, &arguments, scope, &Names) else { return };
+    let Some(expr) = filter.expr else { return };
+    let mut message = [0; 72];
+    message[0] = 2;
+    let socket = Socket::Inet(inet::decode(Table::Tcp, &message).expect("a message of IPv4"));
+    expr.matches(&socket, &EphemeralPorts::default());
+    for ops in [KernelOps::ALL, KernelOps::BASIC] {
+        filter::compile(&expr, ops);
+    }
+});
