@@ -128,9 +128,6 @@ fn ports_under_every_operator() {
         "-tan 'sport = inet:41001'",
         "-tan 'sport = inet:22'",
         "-tan 'sport = inet6:22'",
-        "-tan sport=:22",
-        "-tan 'sport>:50000'",
-        "-tan 'sport >:50000'",
     ]);
 }
 
@@ -214,9 +211,7 @@ fn connectives_and_parentheses() {
         "-tan not sport = :41001",
         "-tan 'not sport = :41001'",
         "-tan '! sport = :41001'",
-        "-tan '!sport = :41001'",
         "-tan '( sport = :41001 )'",
-        "-tan '(sport = :41001)'",
         "-tan ( sport = :41001 )",
         "-tan 'not ( sport = :41001 or dport = :41001 )'",
         "-tan '( sport = :41001 or sport = :41002 ) and src ::1'",
@@ -224,7 +219,6 @@ fn connectives_and_parentheses() {
         "-tan 'src ::1 and sport = :41001 or sport = :41002'",
         "-tan 'not not sport = :41001'",
         "-tan '! ( ! ( sport = :22 ) )'",
-        "-tan '((((sport = :22))))'",
         "-tan 'sport = :22 or sport = :80 or sport = :443'",
         "-tan 'sport != :22 sport != :80 sport != :443'",
         "-tan '( sport > :41000 and sport < :41010 ) or ( dport > :41000 and dport < :41010 )'",
@@ -238,6 +232,21 @@ fn connectives_and_parentheses() {
         "-tan 'not src 127.0.0.1 and not src ::1'",
         "-tan 'not (src 127.0.0.1 or src ::1) or dport 22'",
     ]);
+}
+
+/// `ss` wants blanks between an operator and its operands.
+#[test]
+fn blanks_may_be_left_out() {
+    over_population(env!("CARGO_BIN_EXE_socktrace-population"), |comparison| {
+        comparison.check_liberties(&[
+            ("-tan sport=:22", "-tan 'sport = :22'"),
+            ("-tan 'sport>:50000'", "-tan 'sport > :50000'"),
+            ("-tan 'sport >:50000'", "-tan 'sport > :50000'"),
+            ("-tan '!sport = :41001'", "-tan '! sport = :41001'"),
+            ("-tan '(sport = :41001)'", "-tan '( sport = :41001 )'"),
+            ("-tan '((((sport = :22))))'", "-tan 'sport = :22'"),
+        ]);
+    });
 }
 
 #[test]
@@ -387,10 +396,13 @@ fn filters_in_a_file() {
             let path = comparison.case(&format!("{{dir}}/{name}.filter"));
             std::fs::write(&path.arguments()[0], text).unwrap();
         }
+        comparison.check_liberties(&[(
+            "-tan -F {dir}/states.filter",
+            "-tan state established state listening",
+        )]);
         comparison.check(&[
             "-tan -F {dir}/ports.filter",
             "-tan --filter={dir}/ports.filter",
-            "-tan -F {dir}/states.filter",
             "-tan -F {dir}/lines.filter",
             "-tan -F {dir}/empty.filter",
             "-tan -F {dir}/blank.filter",

@@ -1,6 +1,7 @@
 //! Which sockets are listed and what each option says of them, as `ss` does.
 
 use socktrace_tests::compare::over_population;
+use socktrace_tests::wait;
 
 fn check(table: &[&str]) {
     over_population(env!("CARGO_BIN_EXE_socktrace-population"), |comparison| {
@@ -492,4 +493,17 @@ fn the_summary() {
         "-sO",
         "-s -l",
     ]);
+}
+
+#[test]
+fn the_count_of_all_sockets_settles() {
+    over_population(env!("CARGO_BIN_EXE_socktrace-population"), |comparison| {
+        let case = comparison.case("-s");
+        wait::until("the same count of sockets", || {
+            let theirs = case.run(comparison.theirs()).stdout;
+            let ours = case.run(comparison.ours()).stdout;
+            let first = ours.split(|byte| *byte == b'\n').next()?;
+            (theirs == ours && first.starts_with(b"Total: ")).then_some(())
+        });
+    });
 }

@@ -119,6 +119,8 @@ fn netlink(holder: &mut Holder) -> io::Result<()> {
         (16, 0, 0),
     ] {
         let Ok(socket) = open(AF_NETLINK, SOCK_RAW, protocol) else { continue };
+        // What the kernel announces meanwhile must not fill the queues.
+        attach(&socket, &[statement(libc::BPF_RET | libc::BPF_K, 0)])?;
         // SAFETY: all zeroes is a valid sockaddr_nl.
         let mut address: libc::sockaddr_nl = unsafe { std::mem::zeroed() };
         address.nl_family = AF_NETLINK as libc::sa_family_t;
