@@ -271,7 +271,7 @@ impl Comparison {
             if before.status != ours.status {
                 let _ = writeln!(difference, "  ss: {}, ours: {}", before.status, ours.status);
             }
-            if before.stderr.is_empty() != ours.stderr.is_empty() {
+            if self.oracle.complains(&before.stderr) == ours.stderr.is_empty() {
                 let _ = writeln!(
                     difference,
                     "  on stderr, ss: {:?}, ours: {:?}",
@@ -363,7 +363,9 @@ pub fn over_population(program: &str, body: impl FnOnce(&Comparison) + Send) {
         return skip::report("it needs root");
     }
     in_namespace(|| {
-        let population = Population::start(program, Kind::Everything);
+        let is_old = oracle::oracle().is_some_and(|oracle| !oracle.is_modern());
+        let kind = if is_old { Kind::NoneInactive } else { Kind::Everything };
+        let population = Population::start(program, kind);
         if let Some(comparison) = Comparison::new(population.directory()) {
             let directory = population.directory().display();
             body(&comparison.with("dir", directory).with("pid", population.pid()));

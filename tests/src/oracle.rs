@@ -81,13 +81,19 @@ impl Oracle {
         unknown.is_none()
     }
 
+    /// Whether what it said on standard error is a complaint: an old one complains of every
+    /// protocol that the kernel lacks.
+    pub fn complains(&self, stderr: &[u8]) -> bool {
+        !stderr.is_empty() && (self.is_modern() || !stderr.starts_with(b"RTNETLINK answers: "))
+    }
+
     /// Takes out of a listing what versions differ in: for an old oracle blanks between columns,
     /// the Process column without `-p`, fields that it does not know. Nothing for a modern one.
     pub fn level(&self, listing: &[u8]) -> Vec<u8> {
         if self.is_modern() {
             return listing.to_vec();
         }
-        let text = String::from_utf8_lossy(listing);
+        let text = String::from_utf8_lossy(listing).replace("PortProcess", "Port");
         let mut levelled = String::with_capacity(text.len());
         for line in text.lines() {
             let words = line.split_whitespace().filter(|word| {

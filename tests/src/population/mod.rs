@@ -26,6 +26,8 @@ const VETH: &str = "st0";
 pub enum Kind {
     /// Every kind and state.
     Everything,
+    /// The same without TCP sockets that are bound and no more, which an old `ss` does not list.
+    NoneInactive,
     /// A few, for a namespace with a name.
     Elsewhere,
 }
@@ -50,6 +52,7 @@ impl Population {
         let mut child = Command::new(program)
             .arg(match kind {
                 Kind::Everything => "everything",
+                Kind::NoneInactive => "none-inactive",
                 Kind::Elsewhere => "elsewhere",
             })
             .arg(&directory)
@@ -133,7 +136,8 @@ pub fn hold() -> ExitCode {
     let mut holder = Holder { sockets: Vec::new(), children: Vec::new() };
     let (group, result) = match kind.to_str() {
         Some("elsewhere") => (None, owners::elsewhere(&mut holder)),
-        _ => everything(&mut holder, &directory),
+        Some("none-inactive") => everything(&mut holder, &directory, false),
+        _ => everything(&mut holder, &directory, true),
     };
     if let Err(error) = &result {
         println!("failed: {error}");
@@ -150,7 +154,11 @@ pub fn hold() -> ExitCode {
     if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn everything(holder: &mut Holder, directory: &Path) -> (Option<PathBuf>, io::Result<()>) {
+fn everything(
+    holder: &mut Holder,
+    directory: &Path,
+    with_inactive: bool,
+) -> (Option<PathBuf>, io::Result<()>) {
     let mut stand = || -> io::Result<Option<PathBuf>> {
         sys::rename_self(c"population");
         interfaces()?;
@@ -162,6 +170,9 @@ fn everything(holder: &mut Holder, directory: &Path) -> (Option<PathBuf>, io::Re
             sysctl(name, value);
         }
         tcp::populate(holder)?;
+        if with_inactive {
+            tcp::bound(holder)?;
+        }
         datagram::populate(holder)?;
         owners::populate(holder)?;
         let group = owners::in_cgroups(holder);

@@ -42,7 +42,6 @@ pub(super) fn populate(holder: &mut Holder) -> io::Result<()> {
     established(holder)?;
     queued(holder)?;
     closing(holder)?;
-    bound(holder)?;
     for (congestion, port) in [("reno", 50201), ("cubic", 50202), ("bbr", 50203), ("dctcp", 50204)]
     {
         let result = congested(holder, congestion, port);
@@ -312,7 +311,7 @@ fn closing(holder: &mut Holder) -> io::Result<()> {
     Ok(())
 }
 
-fn bound(holder: &mut Holder) -> io::Result<()> {
+pub(super) fn bound(holder: &mut Holder) -> io::Result<()> {
     for at in ["127.0.0.1:41008", "0.0.0.0:41009", "[::1]:41008", "[::]:41010"] {
         let socket = unbound(address(at), 0)?;
         bind(&socket, address(at))?;
