@@ -131,7 +131,6 @@ fn text_of_proc_in_place_of_the_kernel() {
             "PROC_NET_TCP=/proc/net/tcp -tan 'not src 127.0.0.1'",
             "PROC_NET_TCP=/proc/net/tcp -6tan",
             "PROC_NET_TCP=/proc/net/tcp6 -6tan",
-            "PROC_NET_TCP=/no/such/file -tan",
             "PROC_NET_UDP=/proc/net/udp -uan",
             "PROC_NET_UDP=/proc/net/udp -uane",
             "PROC_NET_UDP=/proc/net/udp -uanp",

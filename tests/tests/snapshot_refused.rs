@@ -43,8 +43,6 @@ fn options_that_are_wrong() {
         "--f",
         "--al=1",
         "---",
-        "-",
-        "-tan -",
     ]);
 }
 
@@ -84,12 +82,10 @@ fn filters_that_are_wrong() {
         "-tan 'not'",
         "-tan '('",
         "-tan ')'",
-        "-tan '()'",
         "-tan '( sport = :22'",
         "-tan 'sport = :22 )'",
         "-tan 'sport = :22 ) or ( sport = :80'",
         "-tan 'sport = = :22'",
-        "-tan 'sport =! :22'",
         "-tan 'src > 127.0.0.1'",
         "-tan 'src < 127.0.0.1'",
         "-tan 'src >= ::1'",

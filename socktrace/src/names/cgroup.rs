@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustc_hash::FxHashMap;
 
 use super::database::lines;
+use crate::say::complain;
 
 /// Every cgroup that was there when the first was asked for.
 #[derive(Debug, Default)]
@@ -33,7 +34,10 @@ impl Cgroups {
 /// The id of a cgroup is the number of its inode.
 fn walk() -> FxHashMap<u64, Box<[u8]>> {
     let mut paths = FxHashMap::default();
-    let Some(root) = mount_point() else { return paths };
+    let Some(root) = mount_point() else {
+        complain("cgroup2 is not mounted here: cgroups have no paths");
+        return paths;
+    };
     if let Ok(metadata) = root.metadata() {
         paths.insert(metadata.ino(), b"/"[..].into());
     }
