@@ -32,15 +32,15 @@ pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
     }
     let action = match options::parse(&args) {
         Ok(typed) => Action::from_typed(typed),
-        Err(error) => return usage(&error.to_string()),
+        Err(error) => return usage(name, &error.to_string()),
     };
     match action {
-        Ok(Action::Help) => print(&options::command().render_help().to_string()),
+        Ok(Action::Help) => print(&options::command(name).render_help().to_string()),
         Ok(Action::Version) => {
             print(&format!("{} utility, socktrace-{}\n", name.as_str(), env!("CARGO_PKG_VERSION")))
         }
         Ok(Action::Run(plan)) => snapshot(*plan),
-        Err(error) if error.is_usage() => usage(&error.to_string()),
+        Err(error) if error.is_usage() => usage(name, &error.to_string()),
         Err(error) => failure(&error.to_string()),
     }
 }
@@ -142,8 +142,8 @@ fn failure(what: &str) -> ExitCode {
     ExitCode::from(FAILURE)
 }
 
-fn usage(what: &str) -> ExitCode {
+fn usage(name: Name, what: &str) -> ExitCode {
     complain(what);
-    let _ = write!(io::stderr(), "{}", options::command().render_help());
+    let _ = write!(io::stderr(), "{}", options::command(name).render_help());
     ExitCode::from(USAGE)
 }

@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use clap::error::ErrorKind;
 use clap::{Arg, ArgAction, Command};
 
+use crate::say::Name;
+
 /// What an option asks for. Options that only differ in spelling share one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flag {
@@ -188,8 +190,9 @@ const WORDS: &str = "FILTER";
 /// `-v` and `-V` are one option, but clap allows one short name besides aliases.
 const VERSION_ALIAS: char = 'v';
 
-/// The command line as clap knows it, for parsing, help and completions.
-pub fn command() -> Command {
+/// The command line as clap knows it, for parsing, help and completions, under the name that it is
+/// called by.
+pub fn command(name: Name) -> Command {
     let options = DEFINITIONS.iter().map(|definition| {
         let mut arg = Arg::new(definition.long).long(definition.long).help(definition.help);
         if let Some(short) = definition.short {
@@ -208,9 +211,14 @@ pub fn command() -> Command {
         }
     });
     let words = Arg::new(WORDS).num_args(0..).value_parser(clap::value_parser!(OsString));
-    Command::new("socktrace")
-        .about("What sockets exist, in what state, and who owns them; as ss, only faster")
-        .override_usage("socktrace [ OPTIONS ] [ FILTER ]")
+    Command::new(name.as_str())
+        .about("What sockets exist, in what state, and who owns them")
+        .override_usage(match name {
+            Name::Socktrace => {
+                "socktrace [ OPTIONS ] [ FILTER ]\n       socktrace trace [ --help ] [ OPTIONS ]"
+            }
+            Name::Ss => "ss [ OPTIONS ] [ FILTER ]",
+        })
         .disable_help_flag(true)
         .disable_version_flag(true)
         .infer_long_args(true)
@@ -221,7 +229,7 @@ pub fn command() -> Command {
 
 /// Splits a command line (without the program's name) into options and words.
 pub fn parse(args: &[OsString]) -> Result<Typed, UsageError> {
-    let mut matches = command()
+    let mut matches = command(Name::Ss)
         .no_binary_name(true)
         .try_get_matches_from(args)
         .map_err(|error| UsageError(describe(&error)))?;
@@ -276,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_table_is_one_that_clap_accepts() {
-        command().debug_assert();
+        command(Name::Socktrace).debug_assert();
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod addr;
 mod inet;
 mod local;
+mod set;
 mod state;
 mod table;
 mod tcp_info;

@@ -1,4 +1,4 @@
-use std::fmt;
+use super::set::set_of;
 
 /// A socket state, with the kernel's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -63,13 +63,12 @@ impl State {
     }
 }
 
-/// A set of states; its bits are those of a sock_diag request.
-#[derive(Clone, Copy, PartialEq, Eq, Default)]
-pub struct StateSet(u32);
+set_of! {
+    /// A set of states; its bits are those of a sock_diag request.
+    StateSet of State
+}
 
 impl StateSet {
-    pub const EMPTY: StateSet = StateSet(0);
-    pub const ALL: StateSet = StateSet((1 << 14) - 1);
     /// What a table shows by default: all but LISTEN, CLOSE, TIME-WAIT and SYN-RECV.
     pub const CONNECTED: StateSet = StateSet::ALL.without(StateSet::of(&[
         State::Listen,
@@ -77,52 +76,4 @@ impl StateSet {
         State::TimeWait,
         State::SynRecv,
     ]));
-
-    pub const fn of(states: &[State]) -> StateSet {
-        let mut bits = 0;
-        let mut i = 0;
-        while i < states.len() {
-            bits |= 1 << states[i] as u8;
-            i += 1;
-        }
-        StateSet(bits)
-    }
-
-    pub const fn bits(self) -> u32 {
-        self.0
-    }
-
-    pub const fn contains(self, state: State) -> bool {
-        self.0 & (1 << state as u8) != 0
-    }
-
-    pub const fn intersects(self, other: StateSet) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub const fn union(self, other: StateSet) -> StateSet {
-        StateSet(self.0 | other.0)
-    }
-
-    pub const fn intersection(self, other: StateSet) -> StateSet {
-        StateSet(self.0 & other.0)
-    }
-
-    pub const fn without(self, other: StateSet) -> StateSet {
-        StateSet(self.0 & !other.0)
-    }
-
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub const fn len(self) -> u32 {
-        self.0.count_ones()
-    }
-}
-
-impl fmt::Debug for StateSet {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(State::ALL.iter().filter(|s| self.contains(**s))).finish()
-    }
 }

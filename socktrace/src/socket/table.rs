@@ -1,4 +1,5 @@
 use super::StateSet;
+use super::set::set_of;
 use super::state::State;
 
 /// A table of sockets that the kernel keeps, in the numbering of `ss -A`.
@@ -79,55 +80,9 @@ impl Table {
     }
 }
 
-/// A set of tables.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct TableSet(u32);
-
-impl TableSet {
-    pub const EMPTY: TableSet = TableSet(0);
-    pub const ALL: TableSet = TableSet((1 << Table::ALL.len()) - 1);
-
-    pub const fn of(tables: &[Table]) -> TableSet {
-        let mut bits = 0;
-        let mut i = 0;
-        while i < tables.len() {
-            bits |= 1 << tables[i] as u8;
-            i += 1;
-        }
-        TableSet(bits)
-    }
-
-    pub const fn contains(self, table: Table) -> bool {
-        self.0 & (1 << table as u8) != 0
-    }
-
-    pub const fn intersects(self, other: TableSet) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub const fn union(self, other: TableSet) -> TableSet {
-        TableSet(self.0 | other.0)
-    }
-
-    pub const fn intersection(self, other: TableSet) -> TableSet {
-        TableSet(self.0 & other.0)
-    }
-
-    pub const fn without(self, other: TableSet) -> TableSet {
-        TableSet(self.0 & !other.0)
-    }
-
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub const fn len(self) -> u32 {
-        self.0.count_ones()
-    }
-
-    pub fn iter(self) -> impl Iterator<Item = Table> {
-        Table::ALL.into_iter().filter(move |table| self.contains(*table))
-    }
+set_of! {
+    /// A set of tables.
+    TableSet of Table
 }
 
 /// An address family that has socket tables.
@@ -157,45 +112,7 @@ impl Family {
     ];
 }
 
-/// A set of address families.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct FamilySet(u16);
-
-impl FamilySet {
-    pub const EMPTY: FamilySet = FamilySet(0);
-    pub const ALL: FamilySet = FamilySet((1 << Family::ALL.len()) - 1);
-
-    pub const fn of(families: &[Family]) -> FamilySet {
-        let mut bits = 0;
-        let mut i = 0;
-        while i < families.len() {
-            bits |= 1 << families[i] as u8;
-            i += 1;
-        }
-        FamilySet(bits)
-    }
-
-    pub const fn contains(self, family: Family) -> bool {
-        self.0 & (1 << family as u8) != 0
-    }
-
-    pub const fn intersects(self, other: FamilySet) -> bool {
-        self.0 & other.0 != 0
-    }
-
-    pub const fn union(self, other: FamilySet) -> FamilySet {
-        FamilySet(self.0 | other.0)
-    }
-
-    pub const fn without(self, other: FamilySet) -> FamilySet {
-        FamilySet(self.0 & !other.0)
-    }
-
-    pub const fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub const fn len(self) -> u32 {
-        self.0.count_ones()
-    }
+set_of! {
+    /// A set of address families.
+    FamilySet of Family
 }
