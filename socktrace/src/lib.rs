@@ -1,6 +1,7 @@
 //! Data flows one way: a source in the kernel delivers a typed [`socket`], a filter judges it, a
 //! renderer prints it.
 
+pub mod bpfmap;
 pub mod cli;
 pub mod diag;
 pub mod event;

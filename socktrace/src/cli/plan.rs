@@ -32,6 +32,7 @@ pub struct Plan {
     threads: bool,
     /// Where the filter's text is, before the words.
     pub filter_file: Option<PathBuf>,
+    pub storage: Storage,
     pub words: Vec<OsString>,
 }
 
@@ -44,6 +45,36 @@ pub enum Task {
     Events,
     /// Write the TCP dump as it comes from the kernel.
     DumpTcp(PathBuf),
+}
+
+/// Which maps of socket-local BPF storage are shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Storage {
+    #[default]
+    None,
+    All,
+    /// Those with these ids.
+    Maps(Vec<u32>),
+}
+
+impl Storage {
+    fn all(self) -> Result<Storage, PlanError> {
+        match self {
+            Storage::None | Storage::All => Ok(Storage::All),
+            Storage::Maps(_) => Err(PlanError::MapsAndMapId),
+        }
+    }
+
+    fn and(self, id: u32) -> Result<Storage, PlanError> {
+        match self {
+            Storage::None => Ok(Storage::Maps(vec![id])),
+            Storage::Maps(mut ids) => {
+                ids.push(id);
+                Ok(Storage::Maps(ids))
+            }
+            Storage::All => Err(PlanError::MapsAndMapId),
+        }
+    }
 }
 
 /// Which sockets are asked for, apart from the filter's expression.
@@ -103,6 +134,7 @@ impl Action {
             processes: false,
             threads: false,
             filter_file: None,
+            storage: Storage::None,
             words: typed.words,
         };
         for (flag, value) in typed.options {
@@ -159,7 +191,12 @@ impl Plan {
             Flag::Tos => show.tos = true,
             Flag::Cgroup => show.cgroup = true,
             Flag::Bpf => (show.timer, show.bpf_filter) = (true, true),
-            Flag::BpfMaps | Flag::BpfMapId => {}
+            Flag::BpfMaps => self.storage = std::mem::take(&mut self.storage).all()?,
+            Flag::BpfMapId => {
+                let id = value.to_string_lossy();
+                let id = id.parse().map_err(|_| PlanError::MapId(id.into_owned()))?;
+                self.storage = std::mem::take(&mut self.storage).and(id)?;
+            }
             Flag::Events => self.task = Task::Events,
             Flag::Context => show.contexts = show.contexts.max(Contexts::Processes),
             Flag::Contexts => show.contexts = Contexts::ProcessesAndSockets,

@@ -13,8 +13,8 @@ use netlink_packet_sock_diag::constants::{
 use super::attrs::{array, attributes, c_string, push, u8_of, u16_of, u32_of, u64_of};
 use super::{DiagError, DiagSocket, DumpEnd, Sink};
 use crate::socket::{
-    CongestionInfo, Cookie, Family, Inet, InetEnd, InetExt, Inode, MemInfo, MptcpSubflow, SkMem,
-    Socket, State, StateSet, Table, Timer, TimerKind, TlsInfo, UlpInfo,
+    BpfStorage, CongestionInfo, Cookie, Family, Inet, InetEnd, InetExt, Inode, MemInfo,
+    MptcpSubflow, SkMem, Socket, State, StateSet, Table, Timer, TimerKind, TlsInfo, UlpInfo,
 };
 
 const INET_DIAG_ULP_INFO: u16 = 19;
@@ -126,6 +126,12 @@ impl Request<'_> {
     }
 }
 
+/// The attribute that selects a map by its descriptor, for [`Request::bpf_storage`].
+pub fn push_storage_map(out: &mut Vec<u8>, fd: u32) -> bool {
+    const MAP_FD: u16 = 1;
+    push(out, MAP_FD, &fd.to_ne_bytes())
+}
+
 pub fn raw_family(family: Family) -> u8 {
     match family {
         Family::Inet6 => AF_INET6,
@@ -206,13 +212,27 @@ fn extensions(bytes: &[u8]) -> InetExt<'_> {
             INET_DIAG_CLASS_ID => ext.class_id = u32_of(payload),
             INET_DIAG_MD5SIG => ext.md5 = Some(payload),
             INET_DIAG_ULP_INFO => ext.ulp = Some(ulp(payload)),
-            INET_DIAG_SK_BPF_STORAGES => ext.bpf_storage = Some(payload),
+            INET_DIAG_SK_BPF_STORAGES => ext.bpf_storage = bpf_storage(payload),
             INET_DIAG_CGROUP_ID => ext.cgroup_id = u64_of(payload),
             INET_DIAG_SOCKOPT => ext.sockopt = array(payload, 0),
             _ => {}
         }
     }
     ext
+}
+
+fn bpf_storage(payload: &[u8]) -> Vec<BpfStorage<'_>> {
+    const STORAGE: u16 = 1;
+    const MAP_ID: u16 = 2;
+    const MAP_VALUE: u16 = 3;
+    let storages = attributes(payload).filter(|(kind, _)| *kind == STORAGE);
+    storages
+        .filter_map(|(_, storage)| {
+            let find = |wanted| attributes(storage).find(|(kind, _)| *kind == wanted);
+            let value = find(MAP_VALUE).map(|(_, value)| value).unwrap_or_default();
+            Some(BpfStorage { map_id: u32_of(find(MAP_ID)?.1)?, value })
+        })
+        .collect()
 }
 
 fn mem_info(payload: &[u8]) -> Option<MemInfo> {

@@ -53,6 +53,7 @@ impl Printer<'_, '_> {
             }
             self.inet_info(socket);
         }
+        self.bpf_storage(&socket.ext.bpf_storage);
     }
 
     /// SCTP associations stand indented below their endpoint, with which they share the inode.

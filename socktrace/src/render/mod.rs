@@ -1,6 +1,7 @@
 //! Text from sockets: the lines of `ss`. Takes typed sockets, names and owners; knows no source.
 
 pub mod address;
+mod bpf_storage;
 pub mod columns;
 pub mod escape;
 pub mod event;
@@ -26,6 +27,7 @@ use columns::{Column, Listing};
 use show::{Holders, Show};
 use users::HolderStyle;
 
+use crate::bpfmap::ValueTypes;
 use crate::names::Names;
 use crate::owner::Owners;
 use crate::socket::{Inode, Socket, State};
@@ -36,6 +38,7 @@ pub struct Printer<'a, 'w> {
     show: Show,
     names: &'a Names,
     owners: Option<&'a Owners>,
+    value_types: ValueTypes,
     /// The SCTP endpoint that was printed last: associations of it stand indented below it.
     sctp_endpoint: Inode,
 }
@@ -48,7 +51,14 @@ impl<'a, 'w> Printer<'a, 'w> {
         names: &'a Names,
         owners: Option<&'a Owners>,
     ) -> Printer<'a, 'w> {
-        Printer { listing, show, names, owners, sctp_endpoint: Inode(0) }
+        Printer {
+            listing,
+            show,
+            names,
+            owners,
+            value_types: ValueTypes::default(),
+            sctp_endpoint: Inode(0),
+        }
     }
 
     pub fn header(&mut self) -> io::Result<()> {

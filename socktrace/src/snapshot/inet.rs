@@ -38,6 +38,7 @@ impl Lister<'_, '_, '_> {
             Task::Kill => Some(DiagSocket::open()?),
             _ => None,
         };
+        let storage = self.storage.attributes();
         for ops in [Some(KernelOps::ALL), Some(KernelOps::BASIC), None] {
             // The program would run on SCTP's primary address, the listing shows all of them.
             let expr = self.expr.filter(|_| table != Table::Sctp);
@@ -50,7 +51,7 @@ impl Lister<'_, '_, '_> {
                 states: self.plan.select.states,
                 extensions: extensions(&self.plan.show),
                 bytecode: bytecode.as_deref(),
-                bpf_storage: None,
+                bpf_storage: storage.as_deref(),
             };
             families = self.inet_diag(&request, &families, rest.as_ref(), killer.as_mut())?;
             if families.is_empty() {

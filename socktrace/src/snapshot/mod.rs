@@ -10,8 +10,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::cli::plan::{Plan, Task};
+use crate::bpfmap::{MapError, StorageMap};
+use crate::cli::plan::{Plan, Storage, Task};
 use crate::diag::DumpEnd;
+use crate::diag::inet::push_storage_map;
 use crate::filter::{self, EphemeralPorts, Expr, FilterError};
 use crate::names::Names;
 use crate::owner::{Granularity, Owners, Walk};
@@ -87,6 +89,7 @@ pub fn run(
     if let Some(nothing) = plan.select.nothing_left() {
         return Err(SnapshotError::Nothing(nothing));
     }
+    let storage = StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?;
     let owners = read_owners(&plan)?;
     if let Task::DumpTcp(path) = &plan.task {
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
@@ -101,6 +104,7 @@ pub fn run(
         expr: expr.as_ref(),
         ports: expr.as_ref().map(|_| names.ephemeral_ports().clone()).unwrap_or_default(),
         plan: &plan,
+        storage,
         printer,
     };
     match plan.task {
@@ -173,8 +177,46 @@ fn hidden(plan: &Plan) -> Hidden {
     hidden
 }
 
+/// The maps of BPF storage to ask for, held open while they are.
+enum StorageRequest {
+    None,
+    All,
+    Maps(Vec<StorageMap>),
+}
+
+impl StorageRequest {
+    fn new(storage: &Storage) -> Result<StorageRequest, MapError> {
+        Ok(match storage {
+            Storage::None => StorageRequest::None,
+            Storage::All => StorageRequest::All,
+            Storage::Maps(ids) => {
+                let maps: Result<_, _> = ids.iter().map(|id| StorageMap::open(*id)).collect();
+                StorageRequest::Maps(maps?)
+            }
+        })
+    }
+
+    /// What selects them in a request.
+    fn attributes(&self) -> Option<Vec<u8>> {
+        let mut attributes = Vec::new();
+        match self {
+            StorageRequest::None => return None,
+            StorageRequest::All => {}
+            StorageRequest::Maps(maps) => {
+                for map in maps {
+                    if !push_storage_map(&mut attributes, map.raw_fd()) {
+                        return None;
+                    }
+                }
+            }
+        }
+        Some(attributes)
+    }
+}
+
 struct Lister<'p, 'a, 'w> {
     plan: &'p Plan,
+    storage: StorageRequest,
     expr: Option<&'p Expr>,
     ports: EphemeralPorts,
     printer: Printer<'a, 'w>,

@@ -80,8 +80,8 @@ pub struct InetExt<'a> {
     /// SCTP: `struct sockaddr_storage`, one after the other.
     pub sctp_locals: Option<&'a [u8]>,
     pub sctp_peers: Option<&'a [u8]>,
-    /// The nested attributes of the socket's BPF storage.
-    pub bpf_storage: Option<&'a [u8]>,
+    /// What BPF programs keep with the socket; empty unless it was asked for.
+    pub bpf_storage: Vec<BpfStorage<'a>>,
     /// Set where the source was a text file of /proc/net, which tells less than sock_diag.
     pub proc_text: Option<&'a ProcText<'a>>,
 }
@@ -104,6 +104,13 @@ pub struct ProcTcp<'a> {
     pub ssthresh: u32,
     /// What newer kernels may add to the line (`opt:`).
     pub rest: &'a [u8],
+}
+
+/// What one map keeps with a socket.
+#[derive(Debug, Clone, Copy)]
+pub struct BpfStorage<'a> {
+    pub map_id: u32,
+    pub value: &'a [u8],
 }
 
 /// `struct inet_diag_meminfo`, all in bytes.

@@ -1,0 +1,153 @@
+//! Maps of socket-local BPF storage: what the kernel tells of them, and their values as text.
+//!
+//! [`btf`] reads the types that a map was declared with, [`print`] writes a value in their terms.
+//! Knows neither sockets nor columns.
+
+mod btf;
+mod print;
+
+use std::cell::RefCell;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use rustix::io::Errno;
+
+use btf::Btf;
+pub use print::Layout;
+
+const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
+const BPF_BTF_GET_FD_BY_ID: libc::c_int = 19;
+const BPF_MAP_TYPE_SK_STORAGE: u32 = 24;
+
+/// Why a map that was asked for cannot be shown.
+#[derive(Debug, thiserror::Error)]
+pub enum MapError {
+    #[error("cannot get fd for BPF map ID {id}: {errno} (it takes CAP_SYS_ADMIN)")]
+    Open { id: u32, errno: Errno },
+    #[error("cannot get info for BPF map ID {id}: {errno}")]
+    Info { id: u32, errno: Errno },
+    #[error("BPF map ID {id} holds no socket-local storage (its type is {kind})")]
+    Kind { id: u32, kind: u32 },
+}
+
+/// A map that is open, for a request that selects it.
+#[derive(Debug)]
+pub struct StorageMap {
+    fd: OwnedFd,
+}
+
+impl StorageMap {
+    pub fn open(id: u32) -> Result<StorageMap, MapError> {
+        let fd = open(BPF_MAP_GET_FD_BY_ID, id).map_err(|errno| MapError::Open { id, errno })?;
+        let info = map_info(&fd).map_err(|errno| MapError::Info { id, errno })?;
+        if info.kind != BPF_MAP_TYPE_SK_STORAGE {
+            return Err(MapError::Kind { id, kind: info.kind });
+        }
+        Ok(StorageMap { fd })
+    }
+
+    pub fn raw_fd(&self) -> u32 {
+        self.fd.as_raw_fd().cast_unsigned()
+    }
+}
+
+/// The value types of maps by their id, each asked for once.
+#[derive(Debug, Default)]
+pub struct ValueTypes {
+    known: RefCell<FxHashMap<u32, Option<Rc<ValueType>>>>,
+}
+
+#[derive(Debug)]
+struct ValueType {
+    btf: Btf,
+    id: u32,
+    size: u32,
+}
+
+impl ValueTypes {
+    /// Appends a value in terms of its type; false if the type is not known or is of another size.
+    #[must_use]
+    pub fn write(&self, map: u32, value: &[u8], layout: Layout, out: &mut Vec<u8>) -> bool {
+        let known = self.known.borrow_mut().entry(map).or_insert_with(|| fetch(map)).clone();
+        match known {
+            Some(known) if known.size as usize == value.len() => {
+                print::value(&known.btf, known.id, value, layout, out)
+            }
+            _ => false,
+        }
+    }
+}
+
+fn fetch(map: u32) -> Option<Rc<ValueType>> {
+    let fd = open(BPF_MAP_GET_FD_BY_ID, map).ok()?;
+    let info = map_info(&fd).ok()?;
+    let btf = open(BPF_BTF_GET_FD_BY_ID, info.btf_id).ok()?;
+    let btf = Btf::parse(&btf_bytes(&btf).ok()?)?;
+    Some(Rc::new(ValueType { btf, id: info.value_type, size: info.value_size }))
+}
+
+struct MapInfo {
+    kind: u32,
+    value_size: u32,
+    btf_id: u32,
+    value_type: u32,
+}
+
+fn map_info(fd: &OwnedFd) -> Result<MapInfo, Errno> {
+    // The first fields of struct bpf_map_info, as words.
+    let mut info = [0u32; 20];
+    object_info(fd, &mut info)?;
+    Ok(MapInfo { kind: info[0], value_size: info[3], btf_id: info[16], value_type: info[18] })
+}
+
+fn btf_bytes(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
+    let mut info = [0u32; 4];
+    object_info(fd, &mut info)?;
+    let mut bytes = vec![0u8; info[2] as usize];
+    let pointer = (bytes.as_mut_ptr() as u64).to_ne_bytes();
+    let word = |at: usize| {
+        u32::from_ne_bytes([pointer[at], pointer[at + 1], pointer[at + 2], pointer[at + 3]])
+    };
+    info = [word(0), word(4), info[2], 0];
+    // `bytes` has the size that the kernel is told, and outlives the call.
+    object_info(fd, &mut info)?;
+    Ok(bytes)
+}
+
+/// Opens the object with an id.
+fn open(command: libc::c_int, id: u32) -> Result<OwnedFd, Errno> {
+    let mut attributes = [id, 0, 0, 0];
+    let fd = bpf(command, &mut attributes)?;
+    // SAFETY: the kernel has just given this descriptor to us, and to nobody else.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Fills `info`, a structure that may hold a pointer to memory that the kernel writes.
+fn object_info<const N: usize>(fd: &OwnedFd, info: &mut [u32; N]) -> Result<(), Errno> {
+    let pointer = (info.as_mut_ptr() as u64).to_ne_bytes();
+    let (low, high) = pointer.split_at(4);
+    let word = |half: &[u8]| u32::from_ne_bytes([half[0], half[1], half[2], half[3]]);
+    let length = u32::try_from(size_of::<[u32; N]>()).unwrap_or(u32::MAX);
+    let mut attributes = [fd.as_raw_fd().cast_unsigned(), length, word(low), word(high)];
+    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes).map(|_| ())
+}
+
+fn bpf(command: libc::c_int, attributes: &mut [u32; 4]) -> Result<i32, Errno> {
+    // SAFETY: bpf(2) reads as many bytes of attributes as it is told, which are there; a pointer
+    // among them is to memory that its caller owns, of the size that goes with it.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            command,
+            attributes.as_mut_ptr(),
+            size_of::<[u32; 4]>() as libc::c_uint,
+        )
+    };
+    if result < 0 {
+        let error = std::io::Error::last_os_error();
+        return Err(Errno::from_io_error(&error).unwrap_or(Errno::INVAL));
+    }
+    i32::try_from(result).map_err(|_| Errno::OVERFLOW)
+}
