@@ -183,7 +183,7 @@ impl Comparison {
     /// `None`, said out loud, where there is no `ss`.
     pub fn new(directory: &Path) -> Option<Comparison> {
         let Some(oracle) = oracle::oracle() else {
-            skip::report("there is no ss to compare with");
+            skip::report("there is no ss new enough to compare with (cargo xtask oracle)");
             return None;
         };
         let links = directory.join("link");

@@ -1,7 +1,7 @@
 //! The `ss` that listings are compared with, and what an old one cannot be asked.
 //!
 //! `SOCKTRACE_ORACLE` names it; else it is the one that `cargo xtask oracle` fetched; else the
-//! installed one.
+//! installed one, if it is a modern one: what an old one does wrong would count as ours.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -37,7 +37,8 @@ pub fn oracle() -> Option<&'static Oracle> {
             let named = std::env::var_os("SOCKTRACE_ORACLE").map(PathBuf::from);
             let fetched = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/oracle/ss"));
             let fetched = fetched.canonicalize().ok();
-            named.or(fetched).or_else(|| Some("ss".into())).and_then(Oracle::ask)
+            let installed = || Oracle::ask("ss".into()).filter(Oracle::is_modern);
+            named.or(fetched).map_or_else(installed, Oracle::ask)
         })
         .as_ref()
 }

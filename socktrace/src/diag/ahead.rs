@@ -13,18 +13,32 @@ use super::transport::{DiagError, DiagSocket, DumpEnd, Walk, messages};
 /// How long dumps may take before threads are worth their start.
 const PATIENCE: Duration = Duration::from_millis(2);
 /// How many reads (of 32 KB) a thread may be ahead.
-const AHEAD: usize = 16;
+const AHEAD: usize = 4;
 
 type Read = Result<Vec<u8>, DiagError>;
+
+/// When threads begin to read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Start {
+    /// Once the dumps have taken long.
+    WhenSlow,
+    /// At once: with a filter in the kernel, a whole table may be walked before the first read.
+    AtOnce,
+}
 
 /// Runs dumps and hands each socket message's payload to `each`. How each dump ended, in their
 /// order; an error of `each` ends everything.
 pub fn dump_all(
     requests: &[Vec<u8>],
+    start: Start,
     each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
-    let started = Instant::now();
     let mut ends = Vec::with_capacity(requests.len());
+    if start == Start::AtOnce && requests.len() > 1 {
+        read_ahead(None, requests, &mut ends, each)?;
+        return Ok(ends);
+    }
+    let started = Instant::now();
     for (number, request) in requests.iter().enumerate() {
         let mut begun = match begin(request) {
             Ok(begun) => begun,
@@ -35,7 +49,7 @@ pub fn dump_all(
         };
         let end = loop {
             if started.elapsed() > PATIENCE {
-                read_ahead(begun, number, requests, &mut ends, each)?;
+                read_ahead(Some(begun), &requests[number + 1..], &mut ends, each)?;
                 return Ok(ends);
             }
             let Begun { diag, walk } = &mut begun;
@@ -62,33 +76,31 @@ fn begin(request: &[u8]) -> Result<Begun, DiagError> {
     Ok(Begun { diag, walk })
 }
 
-/// Reads the rest of dump `number` and all after it, each in a thread of its own.
+/// Reads what is left of the current dump and all of the later ones, each in a thread of its own.
 fn read_ahead(
-    current: Begun,
-    number: usize,
-    requests: &[Vec<u8>],
+    current: Option<Begun>,
+    later: &[Vec<u8>],
     ends: &mut Vec<Result<DumpEnd, DiagError>>,
     each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    let later = requests[number + 1..].iter().map(|request| begin(request));
-    let dumps: Vec<_> = std::iter::once(Ok(current)).chain(later).collect();
     thread::scope(|scope| {
-        let readers: Vec<Result<(Walk, Receiver<Read>), DiagError>> = dumps
-            .into_iter()
-            .map(|dump| {
-                dump.map(|Begun { diag, walk }| {
-                    let (sender, receiver) = sync_channel(AHEAD);
-                    scope.spawn(move || send_reads(&diag, &sender));
-                    (walk, receiver)
-                })
-            })
-            .collect();
-        for reader in readers {
-            let end = match reader {
-                Ok((walk, reads)) => consume(walk, &reads, each),
-                Err(error) => Err(error),
-            };
-            ends.push(unless_sink(end)?);
+        let mut dumps = Vec::with_capacity(later.len() + 1);
+        if let Some(Begun { diag, walk }) = current {
+            let (sender, reads) = sync_channel(AHEAD);
+            scope.spawn(move || send_reads(&diag, &sender));
+            dumps.push((walk, reads));
+        }
+        for request in later {
+            let (sender, reads) = sync_channel(AHEAD);
+            scope.spawn(move || match begin(request) {
+                Ok(Begun { diag, .. }) => send_reads(&diag, &sender),
+                // Whoever hung up has an error of its own.
+                Err(error) => drop(sender.send(Err(error))),
+            });
+            dumps.push((Walk::of_first_request(), reads));
+        }
+        for (walk, reads) in dumps {
+            ends.push(unless_sink(consume(walk, &reads, each))?);
         }
         Ok(())
     })

@@ -132,6 +132,11 @@ pub struct Walk {
 }
 
 impl Walk {
+    /// The walk over the answer to the first request of a socket.
+    pub fn of_first_request() -> Walk {
+        Walk { sequence: 1, end: DumpEnd::Whole }
+    }
+
     /// Hands each socket message's payload in `bytes` to `each`; the end of the dump, if it is in
     /// there.
     pub fn read(

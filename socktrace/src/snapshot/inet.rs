@@ -9,7 +9,7 @@ use rustix::io::Errno;
 
 use super::{Lister, note, note_text, variable};
 use crate::cli::plan::{Plan, Task};
-use crate::diag::ahead::dump_all;
+use crate::diag::ahead::{Start, dump_all};
 use crate::diag::file::{self, FileEnd};
 use crate::diag::inet::{self, Extensions, Request};
 use crate::diag::{DiagError, DiagSocket};
@@ -73,7 +73,11 @@ impl Lister<'_, '_, '_> {
     ) -> Result<Vec<Family>> {
         let requests: Result<Vec<_>, _> = families.iter().map(|f| request.encode(*f)).collect();
         let mut has_begun = false;
-        let ends = dump_all(&requests?, &mut |message| {
+        let start = match request.bytecode {
+            Some(_) => Start::AtOnce,
+            None => Start::WhenSlow,
+        };
+        let ends = dump_all(&requests?, start, &mut |message| {
             has_begun = true;
             self.inet_message(request, message, rest, killer.as_deref_mut())
         })?;

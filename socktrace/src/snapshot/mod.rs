@@ -5,7 +5,7 @@ mod local;
 
 use std::ffi::OsString;
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -157,6 +157,11 @@ fn read_owners(plan: &Plan) -> Result<Option<Owners>> {
     };
     let walk = Walk { granularity, contexts: plan.show.contexts };
     let owners = walk.run(&procfs::root())?;
+    // `ss` is silent here, and scripts may take stderr for part of the listing.
+    if owners.refused() > 0 && io::stderr().is_terminal() {
+        let refused = owners.refused();
+        complain(&format!("{refused} processes of others were not looked into (run it as root)"));
+    }
     Ok(Some(owners))
 }
 
