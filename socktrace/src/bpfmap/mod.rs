@@ -24,12 +24,16 @@ const BPF_MAP_TYPE_SK_STORAGE: u32 = 24;
 /// Why a map that was asked for cannot be shown.
 #[derive(Debug, thiserror::Error)]
 pub enum MapError {
-    #[error("cannot get fd for BPF map ID {id}: {errno} (it takes CAP_SYS_ADMIN)")]
+    #[error("cannot get fd for BPF map ID {id}: {errno}{}", hint(*errno))]
     Open { id: u32, errno: Errno },
     #[error("cannot get info for BPF map ID {id}: {errno}")]
     Info { id: u32, errno: Errno },
     #[error("BPF map ID {id} holds no socket-local storage (its type is {kind})")]
     Kind { id: u32, kind: u32 },
+}
+
+fn hint(errno: Errno) -> &'static str {
+    if errno == Errno::PERM { " (it takes CAP_SYS_ADMIN)" } else { "" }
 }
 
 /// A map that is open, for a request that selects it.

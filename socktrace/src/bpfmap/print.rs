@@ -15,13 +15,17 @@ pub enum Layout {
 
 /// Types nest no deeper than this in anything that a compiler made.
 const MAX_DEPTH: usize = 32;
+/// Values are no longer than this in print: empty types inside one another would make them so.
+const MAX_TEXT: usize = 1 << 20;
 
 /// Appends a value; false if its type is not one of values, or the value is too short for it.
 pub(super) fn value(btf: &Btf, id: u32, bytes: &[u8], layout: Layout, out: &mut Vec<u8>) -> bool {
+    let limit = out.len() + MAX_TEXT;
     let mut printer = Printer {
         btf,
         layout,
         out,
+        limit,
         depth: 0,
         knows_characters: false,
         is_terminated: false,
@@ -34,6 +38,8 @@ struct Printer<'a> {
     btf: &'a Btf,
     layout: Layout,
     out: &'a mut Vec<u8>,
+    /// How long `out` may become.
+    limit: usize,
     depth: usize,
     /// Set by the first array of bytes: from then on bytes are shown as characters.
     knows_characters: bool,
@@ -45,7 +51,7 @@ struct Printer<'a> {
 
 impl Printer<'_> {
     fn typed(&mut self, member: Option<&Member>, id: u32, bytes: &[u8]) -> Option<()> {
-        if self.depth > MAX_DEPTH {
+        if self.depth > MAX_DEPTH || self.out.len() > self.limit {
             return None;
         }
         self.indent();
@@ -224,8 +230,9 @@ fn unsigned(bytes: &[u8]) -> Option<u64> {
 }
 
 fn signed(bytes: &[u8]) -> Option<i64> {
-    let unused = 64 - 8 * u32::try_from(bytes.len()).ok()?;
-    Some(unsigned(bytes)?.cast_signed() << unused >> unused)
+    let value = unsigned(bytes)?.cast_signed();
+    let unused = 64 - 8 * bytes.len();
+    Some(value << unused >> unused)
 }
 
 #[cfg(test)]
@@ -278,6 +285,26 @@ mod tests {
                     let _ = value(&btf, id, &bytes, Layout::OneLine, &mut Vec::new());
                 }
             }
+        }
+
+        #[test]
+        fn integers_of_any_declared_size_cause_no_panic(
+            kind in prop_oneof![Just(1u32), Just(6), Just(16), Just(19)],
+            flags in any::<u32>(),
+            size in prop_oneof![0u32..40, any::<u32>()],
+            bytes in proptest::collection::vec(any::<u8>(), 0..64),
+        ) {
+            let info = kind << 24 | flags & 0x8000_0000;
+            let words = [0, info, size, flags];
+            let length = if kind == 1 { 16u32 } else { 12 };
+            let mut blob = 0xeb9fu32.to_ne_bytes().to_vec();
+            for word in [24, 0, length, length, 1].into_iter().chain(words) {
+                blob.extend_from_slice(&word.to_ne_bytes());
+            }
+            blob.truncate(24 + length as usize);
+            blob.push(0);
+            let btf = Btf::parse(&blob).expect("a type without members");
+            let _ = value(&btf, 1, &bytes, Layout::OneLine, &mut Vec::new());
         }
     }
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::options::{Flag, Typed};
+use crate::filter::c_number;
 use crate::names::NameOptions;
 use crate::owner::Contexts;
 use crate::procfs;
@@ -194,7 +195,10 @@ impl Plan {
             Flag::BpfMaps => self.storage = std::mem::take(&mut self.storage).all()?,
             Flag::BpfMapId => {
                 let id = value.to_string_lossy();
-                let id = id.parse().map_err(|_| PlanError::MapId(id.into_owned()))?;
+                let digits = id.trim_ascii_start();
+                let digits = digits.strip_prefix('+').unwrap_or(digits).as_bytes();
+                let number = c_number(digits).and_then(|number| u32::try_from(number).ok());
+                let id = number.ok_or_else(|| PlanError::MapId(id.into_owned()))?;
                 self.storage = std::mem::take(&mut self.storage).and(id)?;
             }
             Flag::Events => self.task = Task::Events,

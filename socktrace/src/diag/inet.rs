@@ -127,9 +127,11 @@ impl Request<'_> {
 }
 
 /// The attribute that selects a map by its descriptor, for [`Request::bpf_storage`].
-pub fn push_storage_map(out: &mut Vec<u8>, fd: u32) -> bool {
-    const MAP_FD: u16 = 1;
-    push(out, MAP_FD, &fd.to_ne_bytes())
+pub fn storage_map(fd: u32) -> [u8; 8] {
+    const LENGTH_AND_KIND: [u16; 2] = [8, 1];
+    let [[a, b], [c, d]] = LENGTH_AND_KIND.map(u16::to_ne_bytes);
+    let [e, f, g, h] = fd.to_ne_bytes();
+    [a, b, c, d, e, f, g, h]
 }
 
 pub fn raw_family(family: Family) -> u8 {

@@ -198,7 +198,7 @@ fn port_number(text: &[u8]) -> Option<Port> {
 }
 
 /// A number as C writes it: decimal, `0x` hexadecimal or `0` octal.
-fn c_number(text: &[u8]) -> Option<u64> {
+pub fn c_number(text: &[u8]) -> Option<u64> {
     let (digits, radix) = match text {
         [b'0', b'x' | b'X', digits @ ..] => (digits, 16),
         [b'0', digits @ ..] if !digits.is_empty() => (digits, 8),

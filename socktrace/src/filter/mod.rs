@@ -22,6 +22,7 @@ use std::net::IpAddr;
 pub use error::{ErrorKind, FilterError};
 pub use eval::EphemeralPorts;
 pub use glob::Glob;
+pub use host::c_number;
 pub use kernel::{KernelOps, Pushdown, compile};
 pub use tree::{Compare, Expr, Host, Port, Predicate, Prefix, Side};
 

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use crate::bpfmap::{MapError, StorageMap};
 use crate::cli::plan::{Plan, Storage, Task};
 use crate::diag::DumpEnd;
-use crate::diag::inet::push_storage_map;
+use crate::diag::inet::storage_map;
 use crate::filter::{self, EphemeralPorts, Expr, FilterError};
 use crate::names::Names;
 use crate::owner::{Granularity, Owners, Walk};
@@ -203,19 +203,13 @@ impl StorageRequest {
 
     /// What selects them in a request.
     fn attributes(&self) -> Option<Vec<u8>> {
-        let mut attributes = Vec::new();
         match self {
-            StorageRequest::None => return None,
-            StorageRequest::All => {}
+            StorageRequest::None => None,
+            StorageRequest::All => Some(Vec::new()),
             StorageRequest::Maps(maps) => {
-                for map in maps {
-                    if !push_storage_map(&mut attributes, map.raw_fd()) {
-                        return None;
-                    }
-                }
+                Some(maps.iter().flat_map(|map| storage_map(map.raw_fd())).collect())
             }
         }
-        Some(attributes)
     }
 }
 
