@@ -113,6 +113,8 @@ impl PlanError {
 }
 
 const LISTENING: StateSet = StateSet::of(&[State::Listen, State::Close]);
+/// What is listed where no table is chosen: TIPC has to be asked for, as in `ss`.
+const DEFAULT_TABLES: TableSet = TableSet::ALL.without(TableSet::of(&[Table::Tipc]));
 const INET_TABLES: TableSet =
     TableSet::of(&[Table::Udp, Table::Dccp, Table::Tcp, Table::Mptcp, Table::Raw]);
 
@@ -287,7 +289,7 @@ impl Select {
     /// their tables.
     pub fn settle_tables(&mut self) {
         if !self.anything_chosen {
-            self.tables = TableSet::ALL;
+            self.tables = DEFAULT_TABLES;
             self.states = StateSet::CONNECTED;
         }
         for table in self.tables.iter() {
@@ -363,7 +365,7 @@ fn family_named(name: &OsString) -> Result<Family, PlanError> {
 
 fn tables_named(name: &str) -> Option<TableSet> {
     Some(match name {
-        "all" => TableSet::ALL,
+        "all" => DEFAULT_TABLES,
         "inet" => INET_TABLES.union(TableSet::of(&[Table::Sctp])),
         "tcp" => TableSet::of(&[Table::Tcp]),
         "mptcp" => TableSet::of(&[Table::Mptcp]),

@@ -47,7 +47,8 @@ fn parse(table: Table, family: Family, line: &[u8]) -> Option<(Inet<'_>, ProcTex
     let inode = Inode(fields.decimal()?);
     // The first of them counts references.
     fields.next()?;
-    let cookie = Cookie(fields.hex()?);
+    // Early after boot, the kernel has no number for the pointer.
+    let cookie = Cookie(hex(fields.next()?).unwrap_or(0));
     let kind = TimerKind::from_raw(u8::try_from(timer).ok()?);
     let text = match table {
         Table::Tcp => ProcText::Tcp(proc_tcp(&mut fields)?),
@@ -143,6 +144,13 @@ mod tests {
         assert_eq!((socket.inode, socket.cookie), (Inode(20650), Cookie(0x22b9_31a0)));
         let ProcText::Tcp(tcp) = text else { panic!() };
         assert_eq!((tcp.rto_ms, tcp.cwnd, tcp.ssthresh, tcp.rest), (1000, 10, 0, &b""[..]));
+    }
+
+    #[test]
+    fn a_pointer_that_the_kernel_does_not_tell_is_no_reason_to_leave_a_socket_out() {
+        let line = String::from_utf8_lossy(LISTEN).replace("0000000022b931a0", "(____ptrval____)");
+        let (socket, _) = parse(Table::Tcp, Family::Inet, line.as_bytes()).unwrap();
+        assert_eq!((socket.inode, socket.cookie), (Inode(20650), Cookie(0)));
     }
 
     #[test]

@@ -175,7 +175,7 @@ impl Printer<'_, '_> {
         match (socket.table, ext.info) {
             (Table::Sctp, info) => {
                 for (label, addresses) in
-                    [("locals:", ext.sctp_locals), (" peers:", ext.sctp_peers)]
+                    [(" locals:", ext.sctp_locals), (" peers:", ext.sctp_peers)]
                 {
                     if let Some(addresses) = addresses {
                         out.extend_from_slice(label.as_bytes());

@@ -73,6 +73,17 @@ pub(super) fn info(out: &mut Vec<u8>, info: &SctpInfo) {
     if info.peer_tag != 0 {
         write_to(out, format_args!(" ptag:{:x}", info.peer_tag));
     }
-    number(out, " pcapable:", info.peer_capable.into());
-    number(out, " psack:", info.peer_sack.into());
+    for (label, value) in [
+        (" pcapable:", info.peer_capable.into()),
+        (" psack:", info.peer_sack.into()),
+        (" autoclose:", info.autoclose),
+        (" adapind:", info.adaptation_ind),
+        (" pdpoint:", info.pd_point),
+        (" nodelay:", info.nodelay.into()),
+        (" nofrag:", info.disable_fragments.into()),
+        (" v4mapped:", info.v4mapped.into()),
+        (" fraginl:", info.frag_interleave.into()),
+    ] {
+        number(out, label, value.into());
+    }
 }

@@ -182,6 +182,13 @@ kernel_struct! {
         peer_tag: u32 @ 48,
         peer_capable: u8 @ 52,
         peer_sack: u8 @ 53,
+        autoclose: u32 @ 344,
+        adaptation_ind: u32 @ 348,
+        pd_point: u32 @ 352,
+        nodelay: u8 @ 356,
+        disable_fragments: u8 @ 357,
+        v4mapped: u8 @ 358,
+        frag_interleave: u8 @ 359,
     }
 }
 
