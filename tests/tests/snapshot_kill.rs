@@ -44,7 +44,14 @@ fn the_same_sockets_are_destroyed() {
         "-K -wn",
         "-K -x src @nothing",
     ] {
-        let [theirs, ours] = kill(line);
+        // A timer may move a socket of one population on; a real difference comes back.
+        let mut results = kill(line);
+        for _ in 0..3 {
+            if results[0] != results[1] {
+                results = kill(line);
+            }
+        }
+        let [theirs, ours] = results;
         assert_eq!(theirs, ours, "{line}");
     }
 }
