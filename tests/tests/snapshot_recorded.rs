@@ -167,7 +167,7 @@ fn another_proc() {
             "PROC_ROOT=/proc -0a",
             "PROC_ROOT=/proc -f netlink -a",
             "PROC_ROOT=/proc -s",
-            "PROC_ROOT=/proc/self/root/proc -tanp",
+            "PROC_ROOT=/proc/../proc -tanp",
             "PROC_ROOT=/no/such/directory -tan",
             "PROC_ROOT=/no/such/directory -uan",
             "PROC_ROOT=/no/such/directory -s",
