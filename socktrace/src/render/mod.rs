@@ -6,6 +6,7 @@ pub mod columns;
 pub mod escape;
 pub mod event;
 mod inet;
+pub mod json;
 #[cfg(test)]
 mod local_tests;
 mod netlink;

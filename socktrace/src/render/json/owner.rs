@@ -1,0 +1,30 @@
+//! Who holds a socket.
+
+use super::write::Object;
+use crate::owner::Holder;
+use crate::render::users::HolderStyle;
+
+/// `owners`: a list, empty where nobody is known to hold the socket.
+pub fn owners<'a>(
+    object: &mut Object<'_>,
+    holders: impl Iterator<Item = Holder<'a>>,
+    style: HolderStyle,
+) {
+    let mut list = object.array("owners");
+    for holder in holders {
+        let mut owner = list.object();
+        owner.value("pid", holder.pid);
+        if style == HolderStyle::Thread {
+            owner.value("tid", holder.tid);
+        }
+        owner.bytes("comm", holder.comm);
+        owner.value("fd", holder.fd);
+        for (key, context) in
+            [("process_context", holder.process_context), ("socket_context", holder.socket_context)]
+        {
+            if let Some(context) = context {
+                owner.bytes(key, context);
+            }
+        }
+    }
+}
