@@ -25,6 +25,9 @@ enum Task {
     /// Hold the sockets of a benchmark, as a child process of it
     #[command(hide = true)]
     Populate(bench::Role),
+    /// Make the connections of a benchmark, as a child process of it
+    #[command(hide = true)]
+    Load(bench::Load),
     /// Build the eBPF programs into the object that socktrace embeds
     BuildEbpf(build_ebpf::Options),
     /// Have clippy read the eBPF programs, for their own target
@@ -45,6 +48,7 @@ fn main() -> anyhow::Result<()> {
     match Arguments::parse().task {
         Task::Bench(bench) => bench::run(&bench),
         Task::Populate(role) => bench::populate(&role),
+        Task::Load(load) => bench::load(&load),
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::LintEbpf => build_ebpf::lint(),
         Task::Oracle => oracle::fetch(&target()),

@@ -2,12 +2,13 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
-use std::mem::MaybeUninit;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+
+use super::usage;
 
 /// The medians of one side.
 #[derive(Debug, Clone, Copy)]
@@ -76,25 +77,12 @@ fn run_once(program: &Path, arguments: &[&str], out: &Path) -> Result<Figures> {
         .stdout(file)
         .spawn()
         .with_context(|| format!("cannot run {}", program.display()))?;
-    let peak_kilobytes = wait(&child)?;
-    Ok(Figures { seconds: started.elapsed().as_secs_f64(), peak_kilobytes })
-}
-
-/// Waits for the child; its peak memory.
-fn wait(child: &Child) -> Result<i64> {
-    let mut status = 0;
-    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: both pointers are to live memory of the right types, and wait4 fills `usage` when it
-    // gives back the child's pid; all zeros are a valid value of it besides.
-    let (waited, usage) = unsafe {
-        let pid = child.id() as libc::pid_t;
-        let waited = libc::wait4(pid, &raw mut status, 0, usage.as_mut_ptr());
-        (waited, usage.assume_init())
-    };
-    if waited < 0 || !libc::WIFEXITED(status) || libc::WEXITSTATUS(status) != 0 {
-        bail!("a listing failed (wait status {status})");
+    let used = usage::wait(&child)?;
+    if !used.status.success() {
+        bail!("a listing failed ({})", used.status);
     }
-    Ok(usage.ru_maxrss)
+    let peak_kilobytes = used.peak_kilobytes;
+    Ok(Figures { seconds: started.elapsed().as_secs_f64(), peak_kilobytes })
 }
 
 fn median(mut runs: Vec<Figures>) -> Figures {

@@ -1,7 +1,9 @@
 //! Benchmarks that anyone can run: both sides in turn, in one run, and the ratio.
 
+mod churn;
 mod measure;
 mod population;
+mod usage;
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -10,6 +12,8 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+pub(crate) use churn::Load;
+pub(crate) use churn::load;
 use measure::{Figures, Measured, measure_in_turn};
 use population::Population;
 pub(crate) use population::{Role, populate};
@@ -18,6 +22,8 @@ pub(crate) use population::{Role, populate};
 pub(crate) enum Bench {
     /// Listings of many TCP sockets, beside ss
     Snapshot(Snapshot),
+    /// Connections that come and go at full speed, untraced and traced
+    Churn(churn::Churn),
 }
 
 #[derive(Args)]
@@ -43,6 +49,7 @@ const OWNERS_UP_TO: u32 = 50_000;
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Snapshot(options) => snapshot(options),
+        Bench::Churn(options) => churn::run(options),
     }
 }
 
