@@ -34,6 +34,13 @@ macro_rules! shared {
 /// Only integers, arrays of them, and other `Shared` types; no padding.
 pub unsafe trait Shared: Copy + 'static {}
 
+/// The record that `bytes` begin with, if they are enough for one.
+pub fn read<T: Shared>(bytes: &[u8]) -> Option<T> {
+    let bytes = bytes.get(..size_of::<T>())?;
+    // SAFETY: there are as many bytes as T has, and T is valid whatever they are.
+    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
+}
+
 /// What begins each record.
 pub type Kind = u32;
 /// The kind of a [`Transition`].
@@ -189,3 +196,30 @@ shared! {
 /// Records beyond the mark that wake the reader: some in case that two CPUs cross it together, few
 /// because a wake-up costs forty times the record.
 pub const WAKE_RECORDS: u64 = 16;
+
+shared! {
+    /// A descriptor of a socket, and the task that has it.
+    pub struct SocketDescriptor: 80 {
+        pub cookie: u64,
+        /// The address of the `struct sock`; 0, as all else about it, once that is released.
+        pub sock: u64,
+        /// When the process started (CLOCK_BOOTTIME); with `tgid` its identity.
+        pub start_ns: u64,
+        pub cgroup_id: u64,
+        /// The inode of the socket's network namespace.
+        pub netns: u32,
+        /// That of the socket, as in the link /proc/PID/fd/FD.
+        pub inode: u32,
+        /// The process and the thread, by their numbers in the initial PID namespace.
+        pub tgid: u32,
+        pub tid: u32,
+        pub fd: u32,
+        pub uid: u32,
+        pub comm: [u8; 16],
+        pub family: u16,
+        pub protocol: u16,
+        /// SOCK_STREAM and its like.
+        pub kind: u16,
+        pub reserved: u16,
+    }
+}

@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf`: the committed object from its sources, the same bytes in any folder.
+//! `cargo xtask build-ebpf`: the committed objects from their sources, the same bytes in any folder.
 
 use std::ffi::OsString;
 use std::fs;
@@ -12,7 +12,7 @@ use crate::toolchain::{self, Toolchain};
 
 #[derive(clap::Args)]
 pub(crate) struct Options {
-    /// Write nothing; fail if the committed object is not what the sources make
+    /// Write nothing; fail if the committed objects are not what the sources make
     #[arg(long)]
     check: bool,
 }
@@ -21,18 +21,50 @@ const TARGET: &str = "bpfel-unknown-none";
 /// What 5.10 understands: newer instructions are refused there.
 const CPU: &str = "v2";
 
+/// An object of its own for what is loaded at another time: the loader fits all of an object to the
+/// kernel, whatever of it is used.
+struct Object {
+    /// The binary of socktrace-ebpf.
+    bin: &'static str,
+    accessors: &'static str,
+    /// Its name among the committed ones.
+    file: &'static str,
+}
+
+const OBJECTS: &[Object] = &[
+    Object {
+        bin: "socktrace-ebpf",
+        accessors: "socktrace-ebpf/src/core.c",
+        file: "socktrace.bpf.o",
+    },
+    Object {
+        bin: "socktrace-owners",
+        accessors: "socktrace-ebpf/src/owners/core.c",
+        file: "owners.bpf.o",
+    },
+];
+
 pub(crate) fn run(options: &Options) -> Result<()> {
     let root = root()?;
     let toolchain = Toolchain::find()?;
-    let built = build(root, &toolchain)?;
-    let committed = Committed::of(root);
-    if options.check {
-        return check(&built, &committed, &toolchain);
+    let folder = root.join("socktrace/bpf");
+    // Which tools made the objects.
+    let versions = folder.join("toolchain.txt");
+    let committed_by = fs::read_to_string(&versions).unwrap_or_default();
+    fs::create_dir_all(&folder)?;
+    for object in OBJECTS {
+        let built = build(root, &toolchain, object)?;
+        let committed = folder.join(object.file);
+        if options.check {
+            check(&built, &committed, &committed_by, &toolchain)?;
+            continue;
+        }
+        fs::write(&committed, &built).context("cannot write the object")?;
+        println!("{}: {} bytes", committed.display(), built.len());
     }
-    fs::create_dir_all(committed.object.parent().context("a file lies in a folder")?)?;
-    fs::write(&committed.object, &built).context("cannot write the object")?;
-    fs::write(&committed.versions, &toolchain.versions).context("cannot write the versions")?;
-    println!("{}: {} bytes", committed.object.display(), built.len());
+    if !options.check {
+        fs::write(&versions, &toolchain.versions).context("cannot write the versions")?;
+    }
     Ok(())
 }
 
@@ -40,28 +72,14 @@ fn root() -> Result<&'static Path> {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("xtask lies in the root")
 }
 
-/// The files that are kept under version control.
-struct Committed {
-    object: PathBuf,
-    /// Which tools made it.
-    versions: PathBuf,
-}
-
-impl Committed {
-    fn of(root: &Path) -> Committed {
-        let folder = root.join("socktrace/bpf");
-        Committed { object: folder.join("socktrace.bpf.o"), versions: folder.join("toolchain.txt") }
-    }
-}
-
-fn build(root: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
+fn build(root: &Path, toolchain: &Toolchain, object: &Object) -> Result<Vec<u8>> {
     let folder = root.join("target/ebpf");
     fs::create_dir_all(&folder)?;
-    let accessors = folder.join("core.bc");
+    let accessors = folder.join(object.bin).with_extension("bc");
     run_quietly(
         Command::new(&toolchain.clang)
             .args(["-target", "bpf", &format!("-mcpu={CPU}"), "-O2", "-g", "-Wall", "-Werror"])
-            .args(["-emit-llvm", "-c", "socktrace-ebpf/src/core.c", "-o"])
+            .args(["-emit-llvm", "-c", object.accessors, "-o"])
             .arg(&accessors)
             .arg(format!("-ffile-prefix-map={}=.", root.display()))
             .arg("-fdebug-compilation-dir=.")
@@ -69,20 +87,22 @@ fn build(root: &Path, toolchain: &Toolchain) -> Result<Vec<u8>> {
     )?;
     run_quietly(
         cargo(root, toolchain)
-            .args(["build", "--package", "socktrace-ebpf", "--release", "--target", TARGET])
-            .args(["-Zbuild-std=core", "--locked", "--target-dir"])
+            .args(["rustc", "--package", "socktrace-ebpf", "--bin", object.bin, "--release"])
+            .args(["--target", TARGET, "-Zbuild-std=core", "--locked", "--target-dir"])
             .arg(&folder)
-            .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain, &accessors)?),
+            .arg("--")
+            .arg(format!("-Clink-arg={}", accessors.display()))
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?),
     )?;
-    let object = folder.join("socktrace.bpf.o");
+    let stripped = folder.join(object.file);
     run_quietly(
         Command::new(&toolchain.strip)
             .args(["--strip-debug", "--remove-section=.rel.BTF", "--remove-section=.rel.BTF.ext"])
             .arg("-o")
-            .arg(&object)
-            .arg(folder.join(TARGET).join("release/socktrace-ebpf")),
+            .arg(&stripped)
+            .arg(folder.join(TARGET).join("release").join(object.bin)),
     )?;
-    fs::read(&object).with_context(|| format!("cannot read {}", object.display()))
+    fs::read(&stripped).with_context(|| format!("cannot read {}", stripped.display()))
 }
 
 /// Has clippy read the programs, for the target that they are for.
@@ -133,13 +153,12 @@ fn cargo(root: &Path, toolchain: &Toolchain) -> Command {
 }
 
 /// The flags of rustc, of which no path may reach the object.
-fn flags(root: &Path, toolchain: &Toolchain, accessors: &Path) -> Result<OsString> {
+fn flags(root: &Path, toolchain: &Toolchain) -> Result<OsString> {
     let mut flags = vec![
         "-Cdebuginfo=2".to_owned(),
         format!("-Ctarget-cpu={CPU}"),
         format!("-Clinker={}", toolchain.linker.display()),
         "-Clink-arg=--btf".to_owned(),
-        format!("-Clink-arg={}", accessors.display()),
     ];
     // The last that matches wins: the general ones first.
     let mut remap = |from: &Path, to: &str| {
@@ -198,25 +217,25 @@ fn run_quietly(command: &mut Command) -> Result<()> {
 
 /// Fails unless the committed object is the built one: to the byte if the same tools made it, in
 /// all that matters to the kernel otherwise.
-fn check(built: &[u8], committed: &Committed, toolchain: &Toolchain) -> Result<()> {
-    let bytes = fs::read(&committed.object).context("there is no committed object")?;
-    let versions = fs::read_to_string(&committed.versions).unwrap_or_default();
+fn check(built: &[u8], committed: &Path, versions: &str, toolchain: &Toolchain) -> Result<()> {
+    let name = committed.display();
+    let bytes = fs::read(committed).with_context(|| format!("there is no {name}"))?;
     if versions == toolchain.versions {
         if bytes == built {
-            println!("the committed object is what the sources make, to the byte");
+            println!("{name} is what the sources make, to the byte");
             return Ok(());
         }
         let what = differences(&bytes, built)?;
-        bail!("the committed object is not what the sources make{what}: cargo xtask build-ebpf");
+        bail!("{name} is not what the sources make{what}: cargo xtask build-ebpf");
     }
     println!(
-        "the tools are not those that made the committed object, so its bytes are not compared\n\
+        "the tools are not those that made {name}, so its bytes are not compared\n\
          made by:\n{versions}here:\n{}",
         toolchain.versions
     );
     let what = differences(&bytes, built)?;
     if !what.is_empty() {
-        bail!("the committed object is not what the sources make{what}");
+        bail!("{name} is not what the sources make{what}");
     }
     println!("programs, maps and relocations are the same");
     load(built)
@@ -258,11 +277,13 @@ fn load(object: &[u8]) -> Result<()> {
     };
     let parsed = BpfObject::parse(object)?;
     for program in &parsed.programs {
-        let Some(Program::BtfTracePoint(loading)) = ebpf.program_mut(&program.name) else {
-            bail!("{} is a program of a kind that is not checked", program.name);
-        };
-        let tracepoint = program.section.trim_start_matches("tp_btf/");
-        loading.load(tracepoint, &kernel).with_context(|| program.name.clone())?;
+        let hook = program.section.split_once('/').map_or("", |(_, hook)| hook);
+        match ebpf.program_mut(&program.name) {
+            Some(Program::BtfTracePoint(loading)) => loading.load(hook, &kernel),
+            Some(Program::Iter(loading)) => loading.load(hook, &kernel),
+            _ => bail!("{} is a program of a kind that is not checked", program.name),
+        }
+        .with_context(|| program.name.clone())?;
     }
     println!("the kernel accepts the programs");
     Ok(())

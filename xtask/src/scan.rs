@@ -113,7 +113,7 @@ const CALL: u8 = 0x85;
 const EXIT: u8 = 0x95;
 
 // Helpers that give a pointer into the kernel, and those that read through one.
-const GIVE: &[i32] = &[35, 136, 137, 138, 158];
+const GIVE: &[i32] = &[35, 136, 137, 138, 158, 162];
 const READ: &[i32] = &[4, 45, 113, 115];
 
 /// The kernel reads of a program that carry no relocation; `relocated` has the places, in bytes, of

@@ -1,8 +1,9 @@
 //! Which processes hold which socket: inode -> holders.
 //!
-//! One table that any source can fill; [`walk`] fills it from /proc. Knows neither sockets nor
-//! output.
+//! One table that any source can fill: [`walk`] from /proc, [`iterator`] from the kernel's own
+//! structures. Knows neither sockets nor output.
 
+pub mod iterator;
 pub mod selinux;
 mod walk;
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use socktrace_common as raw;
-use socktrace_common::Shared;
+use socktrace_common::read;
 
 use crate::event::{Event, Learnt, Owner, Protocol, SinceBoot, Traffic, What};
 use crate::socket::{Cookie, InetEnd, State};
@@ -37,12 +37,6 @@ pub(super) fn event(record: &[u8]) -> Option<Event> {
         }
         _ => None,
     }
-}
-
-fn read<T: Shared>(record: &[u8]) -> Option<T> {
-    let bytes = record.get(..size_of::<T>())?;
-    // SAFETY: there are as many bytes as T has, and T is valid whatever they are.
-    Some(unsafe { bytes.as_ptr().cast::<T>().read_unaligned() })
 }
 
 fn assemble(
@@ -108,6 +102,8 @@ fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+
+    use socktrace_common::Shared;
 
     use super::*;
 
