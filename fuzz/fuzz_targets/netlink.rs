@@ -11,6 +11,7 @@ use socktrace::cli::options;
 use socktrace::cli::plan::Action;
 use socktrace::diag::{inet, netlink, packet, tipc, transport, unix, vsock, xdp};
 use socktrace::names::Names;
+use socktrace::say::Name;
 use socktrace::render::Printer;
 use socktrace::render::columns::{Hidden, Listing};
 use socktrace::socket::{Socket, Table};
@@ -35,7 +36,7 @@ fuzz_target!(|bytes: &[u8]| {
     let _ = inet::decode_event(message);
     let Some(socket) = socket else { return };
     let typed = ["-aneimb", "--tos", "--inet-sockopt", "--tipcinfo"].map(OsString::from);
-    let typed = options::parse(&typed).expect("these are options");
+    let typed = options::parse(Name::Socktrace, &typed).expect("these are options");
     let Ok(Action::Run(plan)) = Action::from_typed(typed) else { panic!("this is a listing") };
     let names = Names::new(plan.name_options());
     let mut out = io::sink();

@@ -8,11 +8,12 @@ use std::os::unix::ffi::OsStringExt;
 use libfuzzer_sys::fuzz_target;
 use socktrace::cli::options;
 use socktrace::cli::plan::Action;
+use socktrace::say::Name;
 
 fuzz_target!(|bytes: &[u8]| {
     let arguments: Vec<OsString> =
         bytes.split(|byte| *byte == b'\n').map(|line| OsString::from_vec(line.to_vec())).collect();
-    if let Ok(typed) = options::parse(&arguments) {
+    if let Ok(typed) = options::parse(Name::Socktrace, &arguments) {
         let _ = Action::from_typed(typed);
     }
 });

@@ -30,7 +30,7 @@ pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
             Err(error) => explain(&error),
         };
     }
-    let action = match options::parse(&args) {
+    let action = match options::parse(name, &args) {
         Ok(typed) => Action::from_typed(typed),
         Err(error) => return usage(name, &error.to_string()),
     };

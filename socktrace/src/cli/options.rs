@@ -56,6 +56,8 @@ pub enum Flag {
     Query,
     Diag,
     Filter,
+    Json,
+    JsonLines,
 }
 
 struct Definition {
@@ -161,6 +163,21 @@ const DEFINITIONS: &[Definition] = &[
     valued(Flag::Filter, 'F', "filter", "FILE", "read filter information from FILE (- for stdin)"),
 ];
 
+/// What `ss` does not have: unknown under its name, so that its abbreviations stay what they are.
+const OWN_DEFINITIONS: &[Definition] = &[
+    switch(Flag::Json, 'j', "json", "print a JSON array (docs/schema.md)"),
+    long_switch(Flag::JsonLines, "json-lines", "print a JSON object per line"),
+];
+
+/// The options that there are under a name.
+fn definitions(name: Name) -> impl Iterator<Item = &'static Definition> {
+    let own: &[Definition] = match name {
+        Name::Socktrace => OWN_DEFINITIONS,
+        Name::Ss => &[],
+    };
+    DEFINITIONS.iter().chain(own)
+}
+
 const FILTER_HELP: &str = "\
 FILTER := [ state STATE-FILTER ] [ exclude STATE-FILTER ] [ EXPRESSION ]
   STATE-FILTER := {all|connected|synchronized|bucket|big|TCP-STATES}
@@ -193,7 +210,7 @@ const VERSION_ALIAS: char = 'v';
 /// The command line as clap knows it, for parsing, help and completions, under the name that it is
 /// called by.
 pub fn command(name: Name) -> Command {
-    let options = DEFINITIONS.iter().map(|definition| {
+    let options = definitions(name).map(|definition| {
         let mut arg = Arg::new(definition.long).long(definition.long).help(definition.help);
         if let Some(short) = definition.short {
             arg = arg.short(short);
@@ -228,13 +245,13 @@ pub fn command(name: Name) -> Command {
 }
 
 /// Splits a command line (without the program's name) into options and words.
-pub fn parse(args: &[OsString]) -> Result<Typed, UsageError> {
-    let mut matches = command(Name::Ss)
+pub fn parse(name: Name, args: &[OsString]) -> Result<Typed, UsageError> {
+    let mut matches = command(name)
         .no_binary_name(true)
         .try_get_matches_from(args)
         .map_err(|error| UsageError(describe(&error)))?;
     let mut found: Vec<(usize, Flag, Option<OsString>)> = Vec::new();
-    for definition in DEFINITIONS {
+    for definition in definitions(name) {
         let indices: Vec<usize> =
             matches.indices_of(definition.long).into_iter().flatten().collect();
         if definition.value.is_none() {
@@ -279,7 +296,7 @@ mod tests {
     use super::*;
 
     fn typed(line: &str) -> Result<Typed, UsageError> {
-        parse(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+        parse(Name::Socktrace, &line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
@@ -326,6 +343,14 @@ mod tests {
     fn what_is_no_option_is_refused() {
         for line in ["-y", "--nonsense", "--no", "--ipv", "-f", "--numeric=3", "--diag"] {
             assert!(typed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn under_the_name_ss_there_are_only_its_options() {
+        for line in ["-j", "--json", "--json-lines"] {
+            assert!(typed(line).is_ok(), "{line}");
+            assert!(parse(Name::Ss, &[line.into()]).is_err(), "{line}");
         }
     }
 }

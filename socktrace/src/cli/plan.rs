@@ -8,6 +8,7 @@ use crate::filter::c_number;
 use crate::names::NameOptions;
 use crate::owner::Contexts;
 use crate::procfs;
+use crate::render::json::listing::Framing;
 use crate::render::show::{Header, Holders, Layout, NumberStyle, Queues, Show};
 use crate::socket::{Family, FamilySet, State, StateSet, Table, TableSet};
 
@@ -26,6 +27,7 @@ pub struct Plan {
     pub summary: bool,
     pub select: Select,
     pub show: Show,
+    pub format: Format,
     /// Whether addresses are shown by the names of their hosts.
     pub resolve_hosts: bool,
     pub netns: Option<OsString>,
@@ -46,6 +48,14 @@ pub enum Task {
     Events,
     /// Write the TCP dump as it comes from the kernel.
     DumpTcp(PathBuf),
+}
+
+/// What a listing is written as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    #[default]
+    Columns,
+    Json(Framing),
 }
 
 /// Which maps of socket-local BPF storage are shown.
@@ -132,6 +142,7 @@ impl Action {
                 anything_chosen: false,
             },
             show: Show::default(),
+            format: Format::default(),
             resolve_hosts: false,
             netns: None,
             processes: false,
@@ -155,6 +166,10 @@ impl Action {
             (true, false) => Holders::Processes,
             (true, true) => Holders::Threads,
         };
+        // What goes on has no end to close an array at.
+        if plan.task == Task::Events && plan.format == Format::Json(Framing::Array) {
+            plan.format = Format::Json(Framing::Lines);
+        }
         Ok(Action::Run(Box::new(plan)))
     }
 }
@@ -166,6 +181,11 @@ impl Plan {
             resolve_hosts: self.resolve_hosts,
             proc_root: procfs::root(),
         }
+    }
+
+    /// Whether nothing was asked for that lists sockets.
+    pub fn lists_nothing_besides(&self) -> bool {
+        self.select.is_default() && self.words.is_empty() && self.filter_file.is_none()
     }
 
     pub fn wants_contexts(&self) -> bool {
@@ -231,6 +251,8 @@ impl Plan {
                 // Tables that were named have the connected states, whatever they show otherwise.
                 select.states_said.get_or_insert(StateSet::CONNECTED);
             }
+            Flag::Json => self.format = Format::Json(Framing::Array),
+            Flag::JsonLines => self.format = Format::Json(Framing::Lines),
             Flag::Diag => self.task = Task::DumpTcp(value.into()),
             Flag::Filter => {
                 if self.filter_file.replace(value.into()).is_some() {

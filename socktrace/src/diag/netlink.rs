@@ -2,10 +2,10 @@
 
 use netlink_packet_sock_diag::constants::AF_NETLINK;
 
-use super::attrs::{attributes, u32_of};
+use super::attrs::{array, attributes, u32_of};
 use super::inet::skmem;
 use super::{DiagError, DiagSocket, DumpEnd, Sink};
-use crate::socket::{Inode, Netlink, Socket};
+use crate::socket::{Cookie, Inode, Netlink, Socket};
 
 const MESSAGE_LEN: usize = 28;
 const NDIAG_PROTO_ALL: u8 = 255;
@@ -38,6 +38,7 @@ pub fn decode(message: &[u8]) -> Option<Netlink> {
         recv_queue: 0,
         send_queue: 0,
         inode: Inode(u32_of(&fixed[16..])?),
+        cookie: Cookie(u64::from_ne_bytes(array(fixed, 20)?)),
         sk: 0,
         cb: 0,
         skmem: None,

@@ -66,15 +66,18 @@ pub(super) fn name(protocol: u16, numeric: bool, out: &mut Vec<u8>) {
     if protocol == ALL {
         return out.push(b'*');
     }
-    let name = NAMES.iter().find(|(known, _)| *known == protocol && !numeric);
-    match name {
-        Some((_, name)) => out.extend_from_slice(name.as_bytes()),
+    match name_of(protocol).filter(|_| !numeric) {
+        Some(name) => out.extend_from_slice(name.as_bytes()),
         None => {
             out.push(b'[');
             number(protocol, out);
             out.push(b']');
         }
     }
+}
+
+pub(super) fn name_of(protocol: u16) -> Option<&'static str> {
+    NAMES.iter().find(|(known, _)| *known == protocol).map(|(_, name)| *name)
 }
 
 /// The number of a protocol, by a name in any case.

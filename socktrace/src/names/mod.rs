@@ -70,13 +70,18 @@ impl Names {
         if port == 0 {
             return out.push(b'*');
         }
-        if !self.options.numeric
-            && !self.ephemeral_ports().contains(port)
-            && let Some(name) = self.services().name(port, transport)
-        {
-            return out.extend_from_slice(name);
+        match self.service(port, transport) {
+            Some(name) => out.extend_from_slice(name),
+            None => number(port, out),
         }
-        number(port, out);
+    }
+
+    /// The service that a port is known for, unless numbers are wanted or the port is ephemeral.
+    pub fn service(&self, port: u16, transport: Transport) -> Option<&[u8]> {
+        if port == 0 || self.options.numeric || self.ephemeral_ports().contains(port) {
+            return None;
+        }
+        self.services().name(port, transport)
     }
 
     /// The IP protocol of a RAW socket, in place of its port.
@@ -87,14 +92,20 @@ impl Names {
         if self.options.numeric {
             return number(protocol, out);
         }
-        let name = u8::try_from(protocol).ok().and_then(|number| self.protocols().name(number));
-        match name {
+        match self.ip_protocol_name(protocol) {
             Some(name) => out.extend_from_slice(name),
             None => {
                 out.extend_from_slice(b"ipproto-");
                 number(protocol, out);
             }
         }
+    }
+
+    pub fn ip_protocol_name(&self, protocol: u16) -> Option<&[u8]> {
+        if self.options.numeric {
+            return None;
+        }
+        self.protocols().name(u8::try_from(protocol).ok()?)
     }
 
     /// The name of the host with this address, if names of hosts are wanted and it has one; whether
@@ -110,7 +121,17 @@ impl Names {
 
     /// The path of a cgroup below the root of its hierarchy.
     pub fn cgroup(&self, id: u64, out: &mut Vec<u8>) {
-        self.cgroups.path(id, out);
+        match self.cgroups.path(id) {
+            Some(path) => out.extend_from_slice(path),
+            None => {
+                // Writing to a Vec does not fail.
+                let _ = write!(out, "unreachable:{id:x}");
+            }
+        }
+    }
+
+    pub fn cgroup_path(&self, id: u64) -> Option<&[u8]> {
+        self.cgroups.path(id)
     }
 
     /// The Ethernet protocol of a PACKET socket.
@@ -118,15 +139,19 @@ impl Names {
         ethernet::name(protocol, self.options.numeric, out);
     }
 
+    pub fn ethernet_protocol_name(&self, protocol: u16) -> Option<&'static str> {
+        if self.options.numeric { None } else { ethernet::name_of(protocol) }
+    }
+
     pub fn netlink_protocol(&self, protocol: u8, out: &mut Vec<u8>) {
-        let name = match self.options.numeric {
-            true => None,
-            false => self.netlink_protocols().name(protocol),
-        };
-        match name {
+        match self.netlink_protocol_name(protocol) {
             Some(name) => out.extend_from_slice(name),
             None => number(protocol, out),
         }
+    }
+
+    pub fn netlink_protocol_name(&self, protocol: u8) -> Option<&[u8]> {
+        if self.options.numeric { None } else { self.netlink_protocols().name(protocol) }
     }
 
     /// The port id of a NETLINK socket: the process that has it, if it is a process's.
@@ -139,11 +164,18 @@ impl Names {
             if port_id == 0 {
                 return out.extend_from_slice(b"kernel");
             }
-            if port_id > 0 && self.processes.name(&self.options.proc_root, port_id, out) {
+            if self.netlink_process(port_id, out) {
                 out.push(b'/');
             }
         }
         number(port_id, out);
+    }
+
+    /// The name of the process that a netlink port id is the pid of; whether it was appended.
+    pub fn netlink_process(&self, port_id: i32, out: &mut Vec<u8>) -> bool {
+        !self.options.numeric
+            && port_id > 0
+            && self.processes.name(&self.options.proc_root, port_id, out)
     }
 
     /// The ports that the kernel gives to sockets that ask for none.

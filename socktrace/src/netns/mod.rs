@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
+
+use crate::socket::NetnsId;
 
 const NAMES: &str = "/run/netns";
 const ETC: &str = "/etc/netns";
@@ -54,6 +57,11 @@ pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {
     .map_err(NetnsError::Propagation)?;
     mount_sys(name)?;
     Ok(bind_etc(name))
+}
+
+/// The namespace of the calling thread.
+pub fn current() -> Option<NetnsId> {
+    fs::metadata("/proc/thread-self/ns/net").ok().map(|metadata| NetnsId(metadata.ino()))
 }
 
 fn mount_sys(name: &str) -> Result<(), NetnsError> {

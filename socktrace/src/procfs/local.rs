@@ -143,6 +143,7 @@ fn parse_netlink(line: &[u8]) -> Option<Netlink> {
         recv_queue,
         send_queue,
         inode: Inode(fields.decimal()?),
+        cookie: Cookie(0),
         sk,
         cb,
         skmem: None,

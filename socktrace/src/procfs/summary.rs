@@ -49,6 +49,18 @@ impl Summary {
         (summary, problems)
     }
 
+    pub fn tcp_total(&self) -> u64 {
+        u64::from(self.tcp.allocated) + u64::from(self.tcp.time_wait)
+    }
+
+    /// Allocated, but in no table.
+    pub fn tcp_closed(&self) -> i64 {
+        // Those in use count the ones in TIME-WAIT, those allocated do not.
+        i64::from(self.tcp.allocated) + i64::from(self.tcp.time_wait)
+            - i64::from(self.v4.tcp)
+            - i64::from(self.v6.tcp)
+    }
+
     fn add_sockstat(&mut self, text: &[u8]) {
         for line in text.split(|byte| *byte == b'\n') {
             let mut words = line.split(|byte| *byte == b' ');

@@ -93,12 +93,9 @@ impl Printer<'_, '_> {
         }
         out.push(b':');
         let out = self.listing.field(port);
-        match socket.table {
-            Table::Raw => self.names.ip_protocol(end.port, out),
-            Table::Udp => self.names.port(end.port, Transport::Udp, out),
-            Table::Dccp => self.names.port(end.port, Transport::Dccp, out),
-            Table::Sctp => self.names.port(end.port, Transport::Sctp, out),
-            _ => self.names.port(end.port, Transport::Tcp, out),
+        match transport(socket.table) {
+            Some(transport) => self.names.port(end.port, transport, out),
+            None => self.names.ip_protocol(end.port, out),
         }
     }
 
@@ -202,6 +199,17 @@ impl Printer<'_, '_> {
     }
 }
 
+/// Whose ports the sockets of a table have; `None` for RAW, whose ports are protocols.
+pub(super) fn transport(table: Table) -> Option<Transport> {
+    match table {
+        Table::Raw => None,
+        Table::Udp => Some(Transport::Udp),
+        Table::Dccp => Some(Transport::Dccp),
+        Table::Sctp => Some(Transport::Sctp),
+        _ => Some(Transport::Tcp),
+    }
+}
+
 /// An address by the name of its host, if names are wanted, or in numbers: IPv6 in brackets.
 fn host(out: &mut Vec<u8>, names: &Names, addr: IpAddr) {
     if names.host(addr, out) {
@@ -244,7 +252,7 @@ fn protocol(socket: &Inet<'_>) -> Option<Protocol> {
     }
 }
 
-fn netid(socket: &Inet<'_>) -> &'static str {
+pub(super) fn netid(socket: &Inet<'_>) -> &'static str {
     match protocol(socket) {
         Some(Protocol::Raw) => "raw",
         Some(Protocol::Tcp) => "tcp",
@@ -257,16 +265,21 @@ fn netid(socket: &Inet<'_>) -> &'static str {
     }
 }
 
-fn timer(out: &mut Vec<u8>, timer: &Timer) {
-    let name = match timer.kind {
-        TimerKind::Off => return,
+/// The name of a timer that runs.
+pub(super) fn timer_name(kind: TimerKind) -> Option<&'static str> {
+    Some(match kind {
+        TimerKind::Off => return None,
         TimerKind::On => "on",
         TimerKind::Keepalive => "keepalive",
         TimerKind::TimeWait => "timewait",
         TimerKind::Persist => "persist",
         TimerKind::DelayedAck => "delack",
         TimerKind::Unknown(_) => "unknown",
-    };
+    })
+}
+
+fn timer(out: &mut Vec<u8>, timer: &Timer) {
+    let Some(name) = timer_name(timer.kind) else { return };
     write_to(out, format_args!(" timer:({name},"));
     timeout(out, timer.expires_ms);
     write_to(out, format_args!(",{})", timer.retransmits));
@@ -324,8 +337,9 @@ pub(super) fn skmem(out: &mut Vec<u8>, mem: &SkMem) {
     out.push(b')');
 }
 
-/// `struct inet_diag_sockopt`: bit fields, the first in the lowest bit on little-endian machines.
-fn sockopt(out: &mut Vec<u8>, flags: [u8; 2]) {
+/// The names of the set bits of `struct inet_diag_sockopt`: bit fields, the first in the lowest bit
+/// on little-endian machines.
+pub(super) fn sockopt_names(flags: [u8; 2]) -> impl Iterator<Item = &'static str> {
     const NAMES: [&str; 11] = [
         "recverr",
         "is_icsk",
@@ -339,33 +353,50 @@ fn sockopt(out: &mut Vec<u8>, flags: [u8; 2]) {
         "recverr_rfc4884",
         "defer_connect",
     ];
-    out.extend_from_slice(b"inet-sockopt: (");
-    for (i, name) in NAMES.iter().enumerate() {
+    NAMES.into_iter().enumerate().filter_map(move |(i, name)| {
         let bit = if cfg!(target_endian = "little") { i % 8 } else { 7 - i % 8 };
-        if flags[i / 8] >> bit & 1 != 0 {
-            out.push(b' ');
-            out.extend_from_slice(name.as_bytes());
-        }
+        (flags[i / 8] >> bit & 1 != 0).then_some(name)
+    })
+}
+
+fn sockopt(out: &mut Vec<u8>, flags: [u8; 2]) {
+    out.extend_from_slice(b"inet-sockopt: (");
+    for name in sockopt_names(flags) {
+        out.push(b' ');
+        out.extend_from_slice(name.as_bytes());
     }
     out.push(b')');
 }
 
+/// A key of `struct tcp_diag_md5sig`.
+pub(super) struct Md5Key<'a> {
+    pub(super) addr: IpAddr,
+    pub(super) prefix_len: u8,
+    pub(super) key: &'a [u8],
+}
+
 /// `struct tcp_diag_md5sig`s: family, prefix length, key length, address, key.
-fn md5_keys(out: &mut Vec<u8>, keys: &[u8]) {
+pub(super) fn md5_parse(keys: &[u8]) -> impl Iterator<Item = Md5Key<'_>> {
     const LEN: usize = 100;
     const AF_INET6: u8 = 10;
-    out.extend_from_slice(b" md5keys:");
-    for (i, key) in keys.chunks_exact(LEN).enumerate() {
-        if i > 0 {
-            out.push(b',');
-        }
+    keys.chunks_exact(LEN).map(|key| {
         let len = usize::from(u16::from_ne_bytes([key[2], key[3]])).min(80);
         let (v4, v6): ([u8; 4], [u8; 16]) =
             (key[4..8].try_into().unwrap_or_default(), key[4..20].try_into().unwrap_or_default());
         let addr = if key[0] == AF_INET6 { IpAddr::from(v6) } else { IpAddr::from(v4) };
+        Md5Key { addr, prefix_len: key[1], key: &key[20..20 + len] }
+    })
+}
+
+fn md5_keys(out: &mut Vec<u8>, keys: &[u8]) {
+    out.extend_from_slice(b" md5keys:");
+    for (i, Md5Key { addr, prefix_len, key }) in md5_parse(keys).enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
         address::ip(out, &addr);
-        write_to(out, format_args!("/{}=", key[1]));
-        for byte in &key[20..20 + len] {
+        write_to(out, format_args!("/{prefix_len}="));
+        for byte in key {
             match byte {
                 b'\\' | b' ' | b',' => write_to(out, format_args!("\\{byte:03o}")),
                 b'!'..=b'~' => out.push(*byte),

@@ -11,6 +11,7 @@ pub mod json;
 mod local_tests;
 mod netlink;
 pub mod number;
+pub mod output;
 mod packet;
 mod sctp;
 pub mod show;

@@ -7,8 +7,8 @@ use super::number::write_to;
 use super::show::Layout;
 use crate::socket::{Packet, PacketDetail, PacketFanout, PacketRing, State, Table};
 
-const FLAGS: [&str; 5] = ["running", " auxdata", " origdev", " vnethdr", " loss"];
-const FANOUTS: [&str; 6] = ["hash", "lb", "cpu", "roll", "random", "qm"];
+pub(super) const FLAGS: [&str; 5] = ["running", " auxdata", " origdev", " vnethdr", " loss"];
+pub(super) const FANOUTS: [&str; 6] = ["hash", "lb", "cpu", "roll", "random", "qm"];
 
 impl Printer<'_, '_> {
     pub(super) fn packet(&mut self, socket: &Packet<'_>) {

@@ -33,18 +33,23 @@ pub(super) fn timer(out: &mut Vec<u8>, timer: &Timer) {
 
 /// `struct sockaddr_storage`s, comma separated.
 pub(super) fn addresses(out: &mut Vec<u8>, storages: &[u8]) {
-    const STORAGE: usize = 128;
-    const AF_INET6: u16 = 10;
-    for (i, storage) in storages.chunks_exact(STORAGE).enumerate() {
+    for (i, addr) in parse_addresses(storages).enumerate() {
         if i > 0 {
             out.push(b',');
         }
+        address::ip(out, &addr);
+    }
+}
+
+pub(super) fn parse_addresses(storages: &[u8]) -> impl Iterator<Item = IpAddr> {
+    const STORAGE: usize = 128;
+    const AF_INET6: u16 = 10;
+    storages.chunks_exact(STORAGE).map(|storage| {
         let v4: [u8; 4] = storage[4..8].try_into().unwrap_or_default();
         let v6: [u8; 16] = storage[8..24].try_into().unwrap_or_default();
         let family = u16::from_ne_bytes([storage[0], storage[1]]);
-        let addr = if family == AF_INET6 { IpAddr::from(v6) } else { IpAddr::from(v4) };
-        address::ip(out, &addr);
-    }
+        if family == AF_INET6 { IpAddr::from(v6) } else { IpAddr::from(v4) }
+    })
 }
 
 pub(super) fn info(out: &mut Vec<u8>, info: &SctpInfo) {

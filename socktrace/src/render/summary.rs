@@ -5,19 +5,17 @@ use crate::procfs::summary::{Counts, Summary};
 
 pub fn summary(out: &mut Vec<u8>, summary: &Summary) {
     let Summary { sockets, tcp, v4, v6 } = summary;
-    let open = u64::from(v4.tcp) + u64::from(v6.tcp);
-    let time_wait = u64::from(tcp.time_wait);
     out.extend_from_slice(b"Total: ");
     unsigned(out, (*sockets).into());
     write_to(
         out,
         format_args!(
-            "\nTCP:   {} (estab {}, closed {}, orphaned {}, timewait {time_wait})\n\n",
-            u64::from(tcp.allocated) + time_wait,
+            "\nTCP:   {} (estab {}, closed {}, orphaned {}, timewait {})\n\n",
+            summary.tcp_total(),
             tcp.established,
-            // Those in use count the ones in TIME-WAIT, those allocated do not.
-            i64::from(tcp.allocated) + i64::from(tcp.time_wait) - i64::try_from(open).unwrap_or(0),
+            summary.tcp_closed(),
             tcp.orphaned,
+            tcp.time_wait,
         ),
     );
     out.extend_from_slice(b"Transport Total     IP        IPv6\n");

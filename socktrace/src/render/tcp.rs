@@ -77,18 +77,24 @@ pub fn info(out: &mut Vec<u8>, socket: &Inet<'_>, info: &TcpInfo, style: InfoSty
 }
 
 fn option_words(out: &mut Vec<u8>, info: &TcpInfo) {
-    for (option, word) in [
-        (TcpOption::Timestamps, " ts"),
-        (TcpOption::MicrosecondTimestamps, " usec_ts"),
-        (TcpOption::Sack, " sack"),
-        (TcpOption::Ecn, " ecn"),
-        (TcpOption::EcnSeen, " ecnseen"),
-        (TcpOption::SynData, " fastopen"),
-    ] {
-        if info.has(option) {
-            out.extend_from_slice(word.as_bytes());
-        }
+    for word in option_names(info) {
+        out.push(b' ');
+        out.extend_from_slice(word.as_bytes());
     }
+}
+
+/// The options that were negotiated.
+pub(super) fn option_names(info: &TcpInfo) -> impl Iterator<Item = &'static str> {
+    [
+        (TcpOption::Timestamps, "ts"),
+        (TcpOption::MicrosecondTimestamps, "usec_ts"),
+        (TcpOption::Sack, "sack"),
+        (TcpOption::Ecn, "ecn"),
+        (TcpOption::EcnSeen, "ecnseen"),
+        (TcpOption::SynData, "fastopen"),
+    ]
+    .into_iter()
+    .filter_map(|(option, word)| info.has(option).then_some(word))
 }
 
 fn congestion_info(out: &mut Vec<u8>, info: &CongestionInfo, style: RateStyle) {
@@ -120,17 +126,7 @@ fn congestion_info(out: &mut Vec<u8>, info: &CongestionInfo, style: RateStyle) {
 }
 
 fn rates(out: &mut Vec<u8>, socket: &Inet<'_>, info: &TcpInfo, style: RateStyle) {
-    let rtt_us = match socket.ext.congestion_info {
-        Some(CongestionInfo::Vegas { enabled: true, rtt_us, .. })
-            if rtt_us != 0 && rtt_us != VEGAS_NO_RTT =>
-        {
-            rtt_us
-        }
-        _ => info.rtt,
-    };
-    if rtt_us > 0 && info.snd_mss > 0 && info.snd_cwnd > 0 {
-        let bits_per_second =
-            f64::from(info.snd_cwnd) * f64::from(info.snd_mss) * 8e6 / f64::from(rtt_us);
+    if let Some(bits_per_second) = send_bits_per_second(socket, info) {
         out.extend_from_slice(b" send ");
         rate(out, bits_per_second, style);
         out.extend_from_slice(b"bps");
@@ -159,6 +155,20 @@ fn rates(out: &mut Vec<u8>, socket: &Inet<'_>, info: &TcpInfo, style: RateStyle)
     if info.delivery_rate_app_limited() {
         out.extend_from_slice(b" app_limited");
     }
+}
+
+/// What a window in a round trip makes.
+pub(super) fn send_bits_per_second(socket: &Inet<'_>, info: &TcpInfo) -> Option<f64> {
+    let rtt_us = match socket.ext.congestion_info {
+        Some(CongestionInfo::Vegas { enabled: true, rtt_us, .. })
+            if rtt_us != 0 && rtt_us != VEGAS_NO_RTT =>
+        {
+            rtt_us
+        }
+        _ => info.rtt,
+    };
+    (rtt_us > 0 && info.snd_mss > 0 && info.snd_cwnd > 0)
+        .then(|| f64::from(info.snd_cwnd) * f64::from(info.snd_mss) * 8e6 / f64::from(rtt_us))
 }
 
 fn limits(out: &mut Vec<u8>, info: &TcpInfo) {
@@ -256,25 +266,17 @@ pub fn ulp(out: &mut Vec<u8>, ulp: &UlpInfo<'_>) {
 }
 
 fn tls_info(out: &mut Vec<u8>, tls: &TlsInfo) {
-    match tls.version {
-        Some(0x0303) => out.extend_from_slice(b" version: 1.2"),
-        Some(0x0304) => out.extend_from_slice(b" version: 1.3"),
-        Some(other) => write_to(out, format_args!(" version: unknown({other})")),
-        None => {}
-    }
-    match tls.cipher {
-        Some(51) => out.extend_from_slice(b" cipher: aes-gcm-128"),
-        Some(52) => out.extend_from_slice(b" cipher: aes-gcm-256"),
-        _ => {}
-    }
-    for (label, conf) in [("rxconf", tls.rx_conf), ("txconf", tls.tx_conf)] {
-        match conf {
-            Some(1) => write_to(out, format_args!(" {label}: none")),
-            Some(2) => write_to(out, format_args!(" {label}: sw")),
-            Some(3) => write_to(out, format_args!(" {label}: hw")),
-            Some(4) => write_to(out, format_args!(" {label}: hw-record")),
-            Some(other) => write_to(out, format_args!(" {label}: unknown({other})")),
-            None => {}
+    for (label, value, name) in [
+        (" version: ", tls.version, tls.version.and_then(tls_version)),
+        // A cipher without a name is passed over, as in ss.
+        (" cipher: ", None, tls.cipher.and_then(tls_cipher)),
+        (" rxconf: ", tls.rx_conf, tls.rx_conf.and_then(tls_conf)),
+        (" txconf: ", tls.tx_conf, tls.tx_conf.and_then(tls_conf)),
+    ] {
+        match (name, value) {
+            (Some(name), _) => write_to(out, format_args!("{label}{name}")),
+            (None, Some(value)) => write_to(out, format_args!("{label}unknown({value})")),
+            (None, None) => {}
         }
     }
     if tls.zc_ro_tx {
@@ -282,6 +284,33 @@ fn tls_info(out: &mut Vec<u8>, tls: &TlsInfo) {
     }
     if tls.no_pad_rx {
         out.extend_from_slice(b" no_pad_rx");
+    }
+}
+
+pub(super) fn tls_version(version: u16) -> Option<&'static str> {
+    match version {
+        0x0303 => Some("1.2"),
+        0x0304 => Some("1.3"),
+        _ => None,
+    }
+}
+
+pub(super) fn tls_cipher(cipher: u16) -> Option<&'static str> {
+    match cipher {
+        51 => Some("aes-gcm-128"),
+        52 => Some("aes-gcm-256"),
+        _ => None,
+    }
+}
+
+/// Who encrypts or decrypts.
+pub(super) fn tls_conf(conf: u16) -> Option<&'static str> {
+    match conf {
+        1 => Some("none"),
+        2 => Some("sw"),
+        3 => Some("hw"),
+        4 => Some("hw-record"),
+        _ => None,
     }
 }
 

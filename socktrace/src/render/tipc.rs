@@ -9,13 +9,7 @@ use crate::socket::{Tipc, TipcCongestion};
 
 impl Printer<'_, '_> {
     pub(super) fn tipc(&mut self, socket: &Tipc) {
-        let (netid, kind) = match socket.socket_type {
-            1 => ("ti_st", "STREAM"),
-            2 => ("ti_dg", "DGRAM"),
-            4 => ("ti_rd", "RDM"),
-            5 => ("ti_sq", "SEQPACKET"),
-            _ => ("???", "(null)"),
-        };
+        let (netid, kind) = kind(socket.socket_type);
         self.netid_and_state(netid, socket.state);
         self.queues(socket.recv_queue, socket.send_queue);
         write_to(self.listing.field(Column::LocalAddress), format_args!("{}:", socket.node));
@@ -57,5 +51,16 @@ impl Printer<'_, '_> {
         if let Some((service, instance)) = socket.peer.and_then(|peer| peer.service) {
             write_to(out, format_args!(" via {{{service},{instance}}} "));
         }
+    }
+}
+
+/// The Netid and the name of a type of sockets.
+pub(super) fn kind(socket_type: u32) -> (&'static str, &'static str) {
+    match socket_type {
+        1 => ("ti_st", "STREAM"),
+        2 => ("ti_dg", "DGRAM"),
+        4 => ("ti_rd", "RDM"),
+        5 => ("ti_sq", "SEQPACKET"),
+        _ => ("???", "(null)"),
     }
 }

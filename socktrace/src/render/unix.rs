@@ -47,8 +47,7 @@ fn details(out: &mut Vec<u8>, socket: &Unix<'_>) {
         shutdown(out, mask);
     }
     if let Some(UnixFile { inode, device }) = socket.file {
-        // The kernel's number, taken apart as the C library does with its own: so ss prints it.
-        let (major, minor) = (device >> 8 & 0xfff, device & 0xff | device >> 12 & !0xff);
+        let (major, minor) = device_numbers(device);
         write_to(out, format_args!(" ino:{inode} dev:{major}/{minor}"));
     }
     if let Some(pending) = socket.pending {
@@ -59,4 +58,9 @@ fn details(out: &mut Vec<u8>, socket: &Unix<'_>) {
             unsigned(out, inode.into());
         }
     }
+}
+
+/// The kernel's number, taken apart as the C library does with its own: so ss prints it.
+pub(super) fn device_numbers(device: u32) -> (u32, u32) {
+    (device >> 8 & 0xfff, device & 0xff | device >> 12 & !0xff)
 }

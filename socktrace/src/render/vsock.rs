@@ -11,12 +11,7 @@ const SOCK_DGRAM: u8 = 2;
 
 impl Printer<'_, '_> {
     pub(super) fn vsock(&mut self, socket: &Vsock) {
-        let netid = match socket.socket_type {
-            SOCK_STREAM => "v_str",
-            SOCK_DGRAM => "v_dgr",
-            _ => "???",
-        };
-        self.netid_and_state(netid, socket.state);
+        self.netid_and_state(netid(socket), socket.state);
         // The kernel does not tell their queues.
         self.queues(0, 0);
         for (column, number) in [
@@ -35,5 +30,13 @@ impl Printer<'_, '_> {
             }
         }
         self.users(socket.inode);
+    }
+}
+
+pub(super) fn netid(socket: &Vsock) -> &'static str {
+    match socket.socket_type {
+        SOCK_STREAM => "v_str",
+        SOCK_DGRAM => "v_dgr",
+        _ => "???",
     }
 }

@@ -8,7 +8,7 @@ use super::packet::identity;
 use super::show::Layout;
 use crate::socket::{State, Xdp, XdpDetail};
 
-const ZERO_COPY: u32 = 1;
+pub(super) const ZERO_COPY: u32 = 1;
 
 impl Printer<'_, '_> {
     pub(super) fn xdp(&mut self, socket: &Xdp) {

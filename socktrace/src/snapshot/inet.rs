@@ -124,7 +124,7 @@ impl Lister<'_, '_, '_> {
         {
             return Ok(());
         }
-        self.printer.socket(&socket).context("cannot write the listing")
+        self.output.socket(&socket).context("cannot write the listing")
     }
 
     /// All of the families that are shown: text knows nothing of a preferred one.
@@ -167,7 +167,7 @@ impl Lister<'_, '_, '_> {
                 return Ok(());
             }
             self.print(&Socket::Inet(socket))?;
-            self.printer.finish().context("cannot write the listing")
+            self.output.flush().context("cannot write the listing")
         });
         match end {
             Ok(never) => match never {},

@@ -11,15 +11,18 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::bpfmap::{MapError, StorageMap};
-use crate::cli::plan::{Plan, Storage, Task};
+use crate::cli::plan::{Format, Plan, Storage, Task};
 use crate::diag::DumpEnd;
 use crate::diag::inet::storage_map;
 use crate::filter::{self, EphemeralPorts, Expr, FilterError};
 use crate::names::Names;
 use crate::owner::{Granularity, Owners, Walk};
+use crate::procfs::summary::Summary;
 use crate::procfs::{ProcError, Skipped};
 use crate::render::Printer;
 use crate::render::columns::{Column, Hidden, Listing};
+use crate::render::json::listing::JsonListing;
+use crate::render::output::Output;
 use crate::render::show::{Header, Holders, Queues};
 use crate::say::complain;
 use crate::socket::{Socket, Table, TableSet};
@@ -78,15 +81,27 @@ pub fn run(
     if plan.wants_contexts() && !owner::selinux::is_enabled() {
         return Err(SnapshotError::NoSelinux);
     }
-    if plan.summary {
-        print_summary(out)?;
-        if plan.select.is_default() && plan.words.is_empty() && plan.filter_file.is_none() {
-            return Ok(());
-        }
-    }
     let names = Names::new(plan.name_options());
+    let summary = plan.summary.then(read_summary);
+    if let Some(summary) = &summary
+        && plan.format == Format::Columns
+    {
+        print_summary(summary, out)?;
+    }
+    if summary.is_some() && plan.lists_nothing_besides() {
+        if let Format::Json(framing) = plan.format {
+            let mut listing = JsonListing::new(out, framing, plan.show, &names, None, None);
+            let written = summary.iter().try_for_each(|summary| listing.summary(summary));
+            written.and_then(|()| listing.finish()).context("cannot write the summary")?;
+        }
+        return Ok(());
+    }
     let expr = settle(&mut plan, &names)?;
     if let Some(nothing) = plan.select.nothing_left() {
+        if let Format::Json(framing) = plan.format {
+            let mut listing = JsonListing::new(out, framing, plan.show, &names, None, None);
+            listing.finish().context("cannot write the listing")?;
+        }
         return Err(SnapshotError::Nothing(nothing));
     }
     let storage = StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?;
@@ -95,23 +110,47 @@ pub fn run(
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
         return Ok(inet::dump_tcp(&plan, expr.as_ref(), path, file, out)?);
     }
-    let listing = Listing::new(out, screen, hidden(&plan));
-    let mut printer = Printer::new(listing, plan.show, &names, owners.as_ref());
-    if plan.show.header == Header::Shown {
-        printer.header().context("cannot write the listing")?;
-    }
+    let output = output(&plan, out, screen, &names, owners.as_ref(), summary.as_ref())
+        .context("cannot write the listing")?;
     let mut lister = Lister {
         expr: expr.as_ref(),
         ports: expr.as_ref().map(|_| names.ephemeral_ports().clone()).unwrap_or_default(),
         plan: &plan,
         storage,
-        printer,
+        output,
     };
     match plan.task {
         Task::Events => lister.events()?,
         _ => lister.tables()?,
     }
     Ok(())
+}
+
+/// Begins the output in the form that the plan asks for.
+fn output<'a, 'w>(
+    plan: &Plan,
+    out: &'w mut dyn Write,
+    screen: Option<usize>,
+    names: &'a Names,
+    owners: Option<&'a Owners>,
+    summary: Option<&Summary>,
+) -> io::Result<Output<'a, 'w>> {
+    match plan.format {
+        Format::Columns => {
+            let listing = Listing::new(out, screen, hidden(plan));
+            let mut printer = Printer::new(listing, plan.show, names, owners);
+            if plan.show.header == Header::Shown {
+                printer.header()?;
+            }
+            Ok(Output::Columns(printer))
+        }
+        Format::Json(framing) => {
+            let mut listing =
+                JsonListing::new(out, framing, plan.show, names, owners, netns::current());
+            summary.map_or(Ok(()), |summary| listing.summary(summary))?;
+            Ok(Output::Json(listing))
+        }
+    }
 }
 
 /// Reads the filter and settles with it which tables, families and states are listed.
@@ -137,13 +176,17 @@ fn read_filter(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read the filter file {}", path.display()))
 }
 
-fn print_summary(out: &mut dyn Write) -> Result<()> {
-    let (summary, errors) = procfs::summary::Summary::read();
+fn read_summary() -> Summary {
+    let (summary, errors) = Summary::read();
     for error in errors {
         complain(&error.to_string());
     }
+    summary
+}
+
+fn print_summary(summary: &Summary, out: &mut dyn Write) -> Result<()> {
     let mut text = Vec::new();
-    crate::render::summary::summary(&mut text, &summary);
+    crate::render::summary::summary(&mut text, summary);
     out.write_all(&text).context("cannot write the summary")
 }
 
@@ -218,7 +261,7 @@ struct Lister<'p, 'a, 'w> {
     storage: StorageRequest,
     expr: Option<&'p Expr>,
     ports: EphemeralPorts,
-    printer: Printer<'a, 'w>,
+    output: Output<'a, 'w>,
 }
 
 impl Lister<'_, '_, '_> {
@@ -234,7 +277,7 @@ impl Lister<'_, '_, '_> {
                 _ => self.local(wanted)?,
             }
         }
-        self.printer.finish().context("cannot write the listing")
+        self.output.finish().context("cannot write the listing")
     }
 
     /// Prints a socket if the whole of the filter holds for it.
@@ -242,7 +285,7 @@ impl Lister<'_, '_, '_> {
         if self.expr.is_some_and(|expr| !expr.matches(socket, &self.ports)) {
             return Ok(());
         }
-        self.printer.socket(socket).context("cannot write the listing")
+        self.output.socket(socket).context("cannot write the listing")
     }
 }
 

@@ -88,6 +88,8 @@ pub struct Netlink {
     pub recv_queue: u32,
     pub send_queue: u32,
     pub inode: Inode,
+    /// 0: not known.
+    pub cookie: Cookie,
     /// The addresses in the kernel of the socket and of its dump in progress; sock_diag does not
     /// tell them.
     pub sk: u64,

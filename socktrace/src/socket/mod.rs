@@ -32,6 +32,10 @@ pub struct Cookie(pub u64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Inode(pub u32);
 
+/// A network namespace, by the inode that `ls -i` shows of its file in /proc/PID/ns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct NetnsId(pub u64);
+
 /// One socket of any family.
 #[allow(clippy::large_enum_variant, reason = "a box would cost an allocation per socket")]
 #[derive(Debug, Clone)]
@@ -78,6 +82,22 @@ impl Socket<'_> {
             Socket::Tipc(s) => s.inode,
             Socket::Xdp(s) => s.inode,
         }
+    }
+
+    /// `None` where the source does not tell it.
+    pub fn cookie(&self) -> Option<Cookie> {
+        let cookie = match self {
+            // Text has an address in the kernel in its place.
+            Socket::Inet(s) if s.ext.proc_text.is_some() => Cookie(0),
+            Socket::Inet(s) => s.cookie,
+            Socket::Unix(s) => s.cookie,
+            Socket::Packet(s) => s.cookie,
+            Socket::Netlink(s) => s.cookie,
+            Socket::Vsock(s) => s.cookie,
+            Socket::Tipc(s) => s.cookie,
+            Socket::Xdp(s) => s.cookie,
+        };
+        (cookie != Cookie(0)).then_some(cookie)
     }
 
     /// The interface that the socket is bound to; 0 for none.

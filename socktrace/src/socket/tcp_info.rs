@@ -37,6 +37,23 @@ macro_rules! kernel_struct {
                 let fields = Fields(bytes);
                 $name { $($field: fields.$type($at),)* }
             }
+
+            /// The fields that the kernel filled, by name.
+            pub fn fields(bytes: &[u8]) -> impl Iterator<Item = (&'static str, u64)> {
+                const FIELDS: &[(&str, usize, usize)] =
+                    &[$((stringify!($field), $at, size_of::<$type>()),)*];
+                let is_there = |&&(_, at, size): &&(&str, usize, usize)| at + size <= bytes.len();
+                FIELDS.iter().filter(is_there).map(|&(name, at, size)| {
+                    let fields = Fields(bytes);
+                    let value = match size {
+                        1 => fields.u8(at).into(),
+                        2 => fields.u16(at).into(),
+                        4 => fields.u32(at).into(),
+                        _ => fields.u64(at),
+                    };
+                    (name, value)
+                })
+            }
         }
     };
 }
@@ -205,5 +222,9 @@ mod tests {
         assert_eq!((info.rto, info.total_retrans), (7, u32::MAX));
         assert_eq!((info.pacing_rate, info.rehash), (0, 0));
         assert_eq!(TcpInfo::parse(&[]), TcpInfo::default());
+        let fields: Vec<_> = TcpInfo::fields(&bytes[..14]).collect();
+        let expected =
+            [("backoff", 255), ("options", 255), ("wscale", 255), ("flags", 255), ("rto", 7)];
+        assert_eq!(fields, expected);
     }
 }

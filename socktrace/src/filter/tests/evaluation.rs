@@ -172,6 +172,7 @@ fn netlink_sockets() {
             recv_queue: 0,
             send_queue: 0,
             inode: Inode::default(),
+            cookie: Cookie::default(),
             sk: 0,
             cb: 0,
             skmem: None,

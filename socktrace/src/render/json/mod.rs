@@ -6,7 +6,12 @@
 //! `KEY_hex` then has all of them. Characters that steer a terminal are escaped as `\u00XX`.
 
 pub mod address;
+mod inet;
+pub mod listing;
+mod local;
 pub mod owner;
+mod summary;
+mod tcp;
 pub mod time;
 pub mod write;
 

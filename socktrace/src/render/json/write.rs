@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-/// A JSON object that is being written; dropping it closes it.
+/// A JSON object that is being written; dropping it closes it. Keys are words of the schema.
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
     is_empty: bool,
@@ -76,8 +76,9 @@ impl<'a> Object<'a> {
 
     fn key(&mut self, key: &str) {
         self.separate();
-        serialize(self.out, key);
-        self.out.push(b':');
+        self.out.push(b'"');
+        self.out.extend_from_slice(key.as_bytes());
+        self.out.extend_from_slice(b"\":");
     }
 
     fn separate(&mut self) {

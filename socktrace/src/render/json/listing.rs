@@ -1,0 +1,188 @@
+//! A listing as one array, or as an object per line.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+
+use super::write::Object;
+use super::{owner, summary};
+use crate::bpfmap::{self, ValueTypes};
+use crate::names::Names;
+use crate::owner::Owners;
+use crate::procfs::summary::Summary;
+use crate::render::show::{Holders, Queues, Show};
+use crate::render::users::HolderStyle;
+use crate::socket::{BpfStorage, Cookie, Inode, NetnsId, Socket};
+
+const WRITE_BYTES: usize = 128 << 10;
+
+/// How objects follow one another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Framing {
+    Array,
+    Lines,
+}
+
+/// Sockets on their way to `out`: what is written does not stay in memory.
+pub struct JsonListing<'a, 'w> {
+    out: &'w mut dyn Write,
+    framing: Framing,
+    is_empty: bool,
+    pending: Vec<u8>,
+    members: Members<'a>,
+}
+
+/// What the objects of sockets are made from.
+pub(super) struct Members<'a> {
+    pub(super) show: Show,
+    pub(super) names: &'a Names,
+    pub(super) owners: Option<&'a Owners>,
+    pub(super) value_types: ValueTypes,
+    /// Where the sockets are.
+    pub(super) netns: Option<NetnsId>,
+    /// The inode of the SCTP socket that was written last.
+    pub(super) sctp_endpoint: Inode,
+}
+
+impl<'a, 'w> JsonListing<'a, 'w> {
+    pub fn new(
+        out: &'w mut dyn Write,
+        framing: Framing,
+        show: Show,
+        names: &'a Names,
+        owners: Option<&'a Owners>,
+        netns: Option<NetnsId>,
+    ) -> JsonListing<'a, 'w> {
+        let members = Members {
+            show,
+            names,
+            owners,
+            value_types: ValueTypes::default(),
+            netns,
+            sctp_endpoint: Inode(0),
+        };
+        JsonListing { out, framing, is_empty: true, pending: Vec::new(), members }
+    }
+
+    pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
+        self.separate();
+        self.members.socket(&mut Object::new(&mut self.pending), socket);
+        self.end_object()
+    }
+
+    pub fn summary(&mut self, counts: &Summary) -> io::Result<()> {
+        self.separate();
+        summary::summary(&mut Object::new(&mut self.pending), counts);
+        self.end_object()
+    }
+
+    /// Writes what is held back.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.out.write_all(&self.pending)?;
+        self.pending.clear();
+        self.out.flush()
+    }
+
+    pub fn finish(&mut self) -> io::Result<()> {
+        if self.framing == Framing::Array {
+            self.pending.extend_from_slice(if self.is_empty { b"[]\n" } else { b"]\n" });
+        }
+        self.flush()
+    }
+
+    fn separate(&mut self) {
+        let was_empty = std::mem::replace(&mut self.is_empty, false);
+        if self.framing == Framing::Array {
+            self.pending.extend_from_slice(if was_empty { b"[" } else { b",\n" });
+        }
+    }
+
+    fn end_object(&mut self) -> io::Result<()> {
+        if self.framing == Framing::Lines {
+            self.pending.push(b'\n');
+        }
+        if self.pending.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
+    }
+}
+
+impl Members<'_> {
+    fn socket(&mut self, object: &mut Object<'_>, socket: &Socket<'_>) {
+        match socket {
+            Socket::Inet(socket) => self.inet(object, socket),
+            Socket::Unix(socket) => self.unix(object, socket),
+            Socket::Packet(socket) => self.packet(object, socket),
+            Socket::Netlink(socket) => self.netlink(object, socket),
+            Socket::Vsock(socket) => self.vsock(object, socket),
+            Socket::Tipc(socket) => self.tipc(object, socket),
+            Socket::Xdp(socket) => self.xdp(object, socket),
+        }
+    }
+
+    pub(super) fn queues(&self, object: &mut Object<'_>, recv_queue: u32, send_queue: u32) {
+        if self.show.queues == Queues::Shown {
+            // The kernel's number is signed: what is destroyed may be one short.
+            object.value("recv_q", recv_queue.cast_signed());
+            object.value("send_q", send_queue.cast_signed());
+        }
+    }
+
+    /// Which socket it is, and whose. A cookie of 0 is not known.
+    pub(super) fn identity(
+        &self,
+        object: &mut Object<'_>,
+        uid: Option<u32>,
+        inode: Inode,
+        cookie: Cookie,
+    ) {
+        object.known("uid", uid);
+        object.value("inode", inode.0);
+        object.known("cookie", Some(cookie.0).filter(|cookie| *cookie != 0));
+        object.known("netns", self.netns.map(|netns| netns.0));
+        self.owners(object, inode);
+    }
+
+    fn owners(&self, object: &mut Object<'_>, inode: Inode) {
+        let Some(owners) = self.owners else { return };
+        let style = match self.show.holders {
+            Holders::Threads => HolderStyle::Thread,
+            Holders::Hidden | Holders::Processes => HolderStyle::Process,
+        };
+        owner::owners(object, owners.holders(inode), style);
+    }
+
+    pub(super) fn interface(&self, object: &mut Object<'_>, ifindex: u32) {
+        object.value("ifindex", ifindex);
+        object.written("interface", |out| self.names.interface(ifindex, out));
+    }
+
+    pub(super) fn host(&self, object: &mut Object<'_>, addr: IpAddr) {
+        let mut name = Vec::new();
+        if self.names.host(addr, &mut name) {
+            object.bytes("host", &name);
+        }
+    }
+
+    pub(super) fn cgroup(&self, object: &mut Object<'_>, id: Option<u64>) {
+        let Some(id) = id.filter(|id| *id != 0) else { return };
+        object.value("cgroup_id", id);
+        if let Some(path) = self.names.cgroup_path(id) {
+            object.bytes("cgroup", path);
+        }
+    }
+
+    /// Each value as `--oneline` has it where its type is known, and in bytes.
+    pub(super) fn bpf_storage(&self, object: &mut Object<'_>, storages: &[BpfStorage<'_>]) {
+        if storages.is_empty() {
+            return;
+        }
+        let mut list = object.array("bpf_storage");
+        for BpfStorage { map_id, value } in storages {
+            let mut entry = list.object();
+            entry.value("map_id", map_id);
+            let mut text = Vec::new();
+            if self.value_types.write(*map_id, value, bpfmap::Layout::OneLine, &mut text) {
+                entry.bytes("value", text.trim_ascii());
+            }
+            entry.binary("bytes_hex", value);
+        }
+    }
+}

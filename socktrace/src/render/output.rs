@@ -1,0 +1,38 @@
+//! A listing in one of its forms: the columns of `ss`, or JSON.
+
+use std::io;
+
+use super::Printer;
+use super::json::listing::JsonListing;
+use crate::socket::Socket;
+
+#[allow(clippy::large_enum_variant, reason = "there is one")]
+pub enum Output<'a, 'w> {
+    Columns(Printer<'a, 'w>),
+    Json(JsonListing<'a, 'w>),
+}
+
+impl Output<'_, '_> {
+    pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
+        match self {
+            Output::Columns(printer) => printer.socket(socket),
+            Output::Json(listing) => listing.socket(socket),
+        }
+    }
+
+    /// Writes what is held back, before a wait for more.
+    pub fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Output::Columns(printer) => printer.finish(),
+            Output::Json(listing) => listing.flush(),
+        }
+    }
+
+    /// Writes the end.
+    pub fn finish(&mut self) -> io::Result<()> {
+        match self {
+            Output::Columns(printer) => printer.finish(),
+            Output::Json(listing) => listing.finish(),
+        }
+    }
+}
