@@ -10,8 +10,10 @@ use std::os::unix::ffi::OsStringExt;
 
 use libfuzzer_sys::fuzz_target;
 use socktrace::diag::inet;
-use socktrace::filter::{self, EphemeralPorts, KernelOps, Lookup, Scope, Transport};
-use socktrace::socket::{Socket, Table, TableSet};
+use socktrace::filter::{
+    self, KernelOps, Listed, Lookup, Scope, Surroundings, Transport, Verdict,
+};
+use socktrace::socket::{Socket, Table, TableSet, UnixFile};
 
 struct Names;
 
@@ -47,6 +49,26 @@ impl Lookup for Names {
     fn ethernet_protocol(&self, name: &[u8]) -> Option<u16> {
         (name == b"ip").then_some(0x0800)
     }
+
+    fn ip_protocol(&self, name: &[u8]) -> Option<u8> {
+        (name == b"icmp").then_some(1)
+    }
+
+    fn user(&self, name: &[u8]) -> Option<u32> {
+        (name == b"root").then_some(0)
+    }
+
+    fn group(&self, name: &[u8]) -> Option<u32> {
+        (name == b"root").then_some(0)
+    }
+
+    fn netns(&self, name: &[u8]) -> Option<u64> {
+        (name == b"self").then_some(1)
+    }
+
+    fn socket_file(&self, path: &OsStr) -> Option<UnixFile> {
+        (path == "/s").then_some(UnixFile { inode: 1, device: 2 })
+    }
 }
 
 fuzz_target!(|bytes: &[u8]| {
@@ -56,10 +78,23 @@ fuzz_target!(|bytes: &[u8]| {
     let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp, Table::Udp]) };
     let Ok(filter) = filter::parse(file, &arguments, scope, &Names) else { return };
     let Some(expr) = filter.expr else { return };
+    // What is printed is the same filter.
+    let again = filter::parse(None, &[OsString::from(expr.to_string())], scope, &Names);
+    if !expr.to_string().contains('\u{fffd}') {
+        assert_eq!(again.map(|again| again.expr), Ok(Some(expr.clone())), "{expr}");
+    }
     let mut message = [0; 72];
     message[0] = 2;
     let socket = Socket::Inet(inet::decode(Table::Tcp, &message).expect("a message of IPv4"));
-    expr.matches(&socket, &EphemeralPorts::default());
+    let whole = expr.matches(&Listed { socket: &socket, around: Surroundings::default() });
+    let left = match expr.in_table(Table::Tcp) {
+        Verdict::Known(holds) => holds,
+        Verdict::Open(left) => {
+            left.matches(&Listed { socket: &socket, around: Surroundings::default() })
+        }
+    };
+    assert_eq!(left, whole, "{expr}");
+    expr.states();
     for ops in [KernelOps::ALL, KernelOps::BASIC] {
         filter::compile(&expr, ops);
     }

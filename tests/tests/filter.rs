@@ -7,7 +7,9 @@ use std::os::fd::AsRawFd;
 
 use socktrace::diag::DiagSocket;
 use socktrace::diag::inet::{Extensions, Request};
-use socktrace::filter::{self, EphemeralPorts, Expr, KernelOps, Pushdown, Scope};
+use socktrace::filter::{
+    self, EphemeralPorts, Expr, KernelOps, Listed, Pushdown, Scope, Surroundings,
+};
 use socktrace::names::{NameOptions, Names};
 use socktrace::socket::{Family, Socket, StateSet, Table, TableSet};
 use socktrace_tests::namespace::in_namespace;
@@ -46,6 +48,25 @@ const PREDICATES: &[&str] = &[
     "cgroup /sys/fs/cgroup",
     "cgroup /",
     "src unix:*",
+    "rtt > 10us",
+    "rto >= 0",
+    "retrans = 0",
+    "cwnd = 10",
+    "cc = *",
+    "backlog < 50%",
+    "recvq = 0",
+    "tos = 0",
+    "uid = root",
+    "uid != 0",
+    "ino > 0",
+    "proto = tcp",
+    "ipproto = 17",
+    "state = listening",
+    "state != established",
+    "timer = off",
+    "idle < 1h",
+    "path = *",
+    "age < 1s",
 ];
 
 /// Sockets of both families, mapped ones, marked ones and some bound to a device.
@@ -130,18 +151,19 @@ struct Dump<'a> {
 impl Dump<'_> {
     /// The cookies of the sockets that pass.
     fn cookies(&self, diag: &mut DiagSocket) -> BTreeSet<u64> {
-        let ephemeral = EphemeralPorts::default();
+        let ports = EphemeralPorts::default();
+        let around = Surroundings { ports: Some(&ports), ..Surroundings::default() };
         let mut cookies = BTreeSet::new();
         let request = Request {
             table: self.table,
             states: StateSet::ALL,
-            extensions: Extensions::default(),
+            extensions: Extensions::INFO.union(Extensions::TOS),
             bytecode: self.bytecode,
             bpf_storage: None,
         };
         for family in [Family::Inet, Family::Inet6] {
             let mut sink = |socket: &Socket<'_>| {
-                if self.expr.is_none_or(|expr| expr.matches(socket, &ephemeral))
+                if self.expr.is_none_or(|expr| expr.matches(&Listed { socket, around }))
                     && let Socket::Inet(socket) = socket
                 {
                     cookies.insert(socket.cookie.0);

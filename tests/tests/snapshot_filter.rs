@@ -225,7 +225,7 @@ fn connectives_and_parentheses() {
         "-tan state established '( sport = :41001 or dport = :41001 )'",
         "-tan state listening sport = :22",
         "-tan exclude listening 'sport < :42000'",
-        "-tan '( state = listening )'",
+        "-tan '( stat = listening )'",
         "-tan 'sport = :22' 'or' 'sport = :80'",
         "-tan sport = :22 or sport = :80",
         "-tan 'dst 127.0.0.1 and ! dport = :41001'",

@@ -105,7 +105,8 @@ fn filter_code(kind: &ErrorKind) -> u8 {
         | ErrorKind::Address
         | ErrorKind::Device
         | ErrorKind::Mark(_)
-        | ErrorKind::Cgroup { .. } => FAILURE,
+        | ErrorKind::Cgroup { .. }
+        | ErrorKind::Value(_) => FAILURE,
     }
 }
 

@@ -36,6 +36,9 @@ impl Extensions {
     pub const MEMORY: Extensions = Extensions::of(&[INET_DIAG_MEMINFO, INET_DIAG_SKMEMINFO]);
     pub const INFO: Extensions =
         Extensions::of(&[INET_DIAG_INFO, INET_DIAG_VEGASINFO, INET_DIAG_CONG]);
+    /// What a filter asks of connections, a part of `INFO` each.
+    pub const TCP_INFO: Extensions = Extensions::of(&[INET_DIAG_INFO]);
+    pub const CONGESTION_CONTROL: Extensions = Extensions::of(&[INET_DIAG_CONG]);
     pub const TOS: Extensions = Extensions::of(&[INET_DIAG_TOS, INET_DIAG_TCLASS]);
 
     const fn of(kinds: &[u16]) -> Extensions {

@@ -15,6 +15,7 @@ use crate::socket::{Cookie, Inode, Socket, State, StateSet, Table, TableSet, Uni
 const MESSAGE_LEN: usize = 16;
 
 const UNIX_DIAG_UID: u16 = 7;
+const UDIAG_SHOW_UID: u32 = 0x40;
 
 /// What to ask for beyond names, peers and queues.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -24,6 +25,9 @@ impl Extensions {
     /// The file of the name, and connections that wait.
     pub const DETAILS: Extensions = Extensions(UDIAG_SHOW_VFS | UDIAG_SHOW_ICONS);
     pub const MEMORY: Extensions = Extensions(UDIAG_SHOW_MEMINFO);
+    pub const FILE: Extensions = Extensions(UDIAG_SHOW_VFS);
+    /// Linux 5.3; an older one tells no user.
+    pub const USER: Extensions = Extensions(UDIAG_SHOW_UID);
 
     #[must_use]
     pub const fn union(self, other: Extensions) -> Extensions {

@@ -35,6 +35,8 @@ pub enum ErrorKind {
         path: Vec<u8>,
         reason: String,
     },
+    /// A value of a word that `ss` lacks.
+    Value(Vec<u8>),
 }
 
 impl fmt::Display for ErrorKind {
@@ -58,6 +60,7 @@ impl fmt::Display for ErrorKind {
             ErrorKind::Cgroup { path, reason } => {
                 write!(f, "Cannot parse cgroup {}: {reason}", Plain(path))
             }
+            ErrorKind::Value(word) => write!(f, "Cannot parse \"{}\".", Plain(word)),
         }
     }
 }

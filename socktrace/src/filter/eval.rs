@@ -1,10 +1,11 @@
-//! Judges a socket here, without allocating.
+//! Judges a subject here, without allocating.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
-use super::tree::{Compare, Expr, Host, Port, Predicate, Prefix, Side};
-use crate::socket::{End, Socket};
+use super::subject::{Name, Subject};
+use super::tree::{Compare, Expr, Host, Port, Predicate, Prefix, Protocol, Side};
+use crate::socket::End;
 
 /// The ports that the kernel gives to sockets that ask for none (`ip_local_port_range`).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,35 +25,46 @@ impl Default for EphemeralPorts {
 }
 
 impl Expr {
-    pub fn matches(&self, socket: &Socket<'_>, ephemeral: &EphemeralPorts) -> bool {
+    pub fn matches(&self, subject: &impl Subject) -> bool {
         match self {
-            Expr::And(parts) => parts.iter().all(|part| part.matches(socket, ephemeral)),
-            Expr::Or(parts) => parts.iter().any(|part| part.matches(socket, ephemeral)),
-            Expr::Not(inner) => !inner.matches(socket, ephemeral),
-            Expr::Pred(predicate) => predicate.matches(socket, ephemeral),
+            Expr::And(parts) => parts.iter().all(|part| part.matches(subject)),
+            Expr::Or(parts) => parts.iter().any(|part| part.matches(subject)),
+            Expr::Not(inner) => !inner.matches(subject),
+            Expr::Pred(predicate) => predicate.matches(subject),
         }
     }
 }
 
 impl Predicate {
-    fn matches(&self, socket: &Socket<'_>, ephemeral: &EphemeralPorts) -> bool {
+    fn matches(&self, subject: &impl Subject) -> bool {
         match self {
-            Predicate::Host { side, host } => host.matches(end(socket, *side)),
+            Predicate::Host { side, host } => host.matches(end(subject, *side)),
             Predicate::Port { side, compare, port } => {
-                port.matches(*compare, port_of(end(socket, *side)))
+                port.matches(*compare, port_of(end(subject, *side)))
             }
-            Predicate::Device { ifindex } => socket.ifindex() == *ifindex,
-            Predicate::Mark { value, mask } => socket.mark() & mask == *value,
-            Predicate::Cgroup { id, .. } => socket.cgroup_id().unwrap_or(0) == *id,
-            Predicate::Autobound => is_autobound(socket.local(), ephemeral),
+            Predicate::Device { ifindex } => subject.ifindex() == *ifindex,
+            Predicate::Mark { value, mask } => subject.mark() & mask == *value,
+            Predicate::Cgroup { id, .. } => subject.cgroup_id() == *id,
+            Predicate::Autobound => is_autobound(subject),
+            Predicate::Number { of, compare, value } => {
+                subject.any_number(*of, &mut |number| compare.holds(number, *value))
+            }
+            Predicate::Name { of, glob } => subject.any_name(*of, &mut |name| glob.matches(name)),
+            Predicate::Path { glob, file } => {
+                subject.any_name(Name::Path, &mut |name| glob.matches(name))
+                    || file.is_some() && subject.file() == *file
+            }
+            Predicate::Protocol(Protocol::Tables(tables)) => tables.contains(subject.table()),
+            Predicate::Protocol(Protocol::Ip(number)) => subject.ip_protocol() == Some(*number),
+            Predicate::State { of, set } => set.intersects(subject.states(*of)),
         }
     }
 }
 
-fn end<'a>(socket: &'a Socket<'_>, side: Side) -> End<'a> {
+fn end(subject: &impl Subject, side: Side) -> End<'_> {
     match side {
-        Side::Source => socket.local(),
-        Side::Destination => socket.peer(),
+        Side::Source => subject.local(),
+        Side::Destination => subject.peer(),
     }
 }
 
@@ -73,10 +85,7 @@ impl Port {
     fn matches(self, compare: Compare, port: Port) -> bool {
         match compare {
             Compare::Equal => self.is_any() || port == self,
-            Compare::Greater => port.0 > self.0,
-            Compare::Less => port.0 < self.0,
-            Compare::GreaterOrEqual => port.0 >= self.0,
-            Compare::LessOrEqual => port.0 <= self.0,
+            compare => compare.holds(port.0, self.0),
         }
     }
 }
@@ -136,9 +145,9 @@ fn same_bits(a: u128, b: u128, width: u8, length: u8) -> bool {
 }
 
 /// Whether the kernel chose the local address, as far as the address tells.
-fn is_autobound(end: End<'_>, ephemeral: &EphemeralPorts) -> bool {
-    match end {
-        End::Inet(end) => ephemeral.contains(end.port),
+fn is_autobound(subject: &impl Subject) -> bool {
+    match subject.local() {
+        End::Inet(end) => subject.is_ephemeral(end.port),
         End::Unix { name: None, .. } => true,
         // The kernel names a socket with a NUL and five hexadecimal digits.
         End::Unix { name: Some([0, digits @ ..]), .. } => {

@@ -1,19 +1,54 @@
-//! Shell patterns without regard to case, as for the names of UNIX sockets.
+//! Shell patterns, as for the names of UNIX sockets.
 
 use std::fmt;
 
-use super::tree::Typed;
+use super::print::Typed;
 
 /// A pattern as `fnmatch` with `FNM_CASEFOLD` reads it in the C locale: `*`, `?`, `[a-z]`, `[!a]`,
 /// `[[:alpha:]]`, and a backslash before a byte that stands for itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob {
     pattern: Vec<u8>,
+    case: Case,
+}
+
+/// Whether `a` and `A` are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Case {
+    Folded,
+    Exact,
+}
+
+impl Case {
+    fn same(self, one: u8, other: u8) -> bool {
+        match self {
+            Case::Folded => one.eq_ignore_ascii_case(&other),
+            Case::Exact => one == other,
+        }
+    }
+
+    fn fold(self, byte: u8) -> u8 {
+        match self {
+            Case::Folded => byte.to_ascii_lowercase(),
+            Case::Exact => byte,
+        }
+    }
 }
 
 impl Glob {
+    /// A pattern without regard to case.
     pub fn new(pattern: Vec<u8>) -> Glob {
-        Glob { pattern }
+        Glob { pattern, case: Case::Folded }
+    }
+
+    /// A pattern that tells `a` from `A`.
+    pub fn exact(pattern: Vec<u8>) -> Glob {
+        Glob { pattern, case: Case::Exact }
+    }
+
+    /// The text that it stands for, if it has no wildcards.
+    pub fn literal(&self) -> Option<&[u8]> {
+        (!self.pattern.iter().any(|byte| b"*?[\\".contains(byte))).then_some(&self.pattern)
     }
 
     /// Whether the name matches as a whole; its NUL bytes count as `@`, as they are shown.
@@ -31,7 +66,7 @@ impl Glob {
             let step = match name.get(n) {
                 None if p == pattern.len() => return true,
                 None => return false,
-                Some(&byte) => one(&pattern[p..], shown(byte)),
+                Some(&byte) => one(&pattern[p..], shown(byte), self.case),
             };
             match (step, retry) {
                 (Some(length), _) => {
@@ -54,24 +89,24 @@ fn shown(byte: u8) -> u8 {
 }
 
 /// How much of the pattern matches this one byte; `None` if it does not.
-fn one(pattern: &[u8], byte: u8) -> Option<usize> {
+fn one(pattern: &[u8], byte: u8, case: Case) -> Option<usize> {
     match pattern {
         [] => None,
         [b'?', ..] => Some(1),
-        [b'[', ..] => match bracket(pattern, byte) {
+        [b'[', ..] => match bracket(pattern, byte, case) {
             Some((length, true)) => Some(length),
             Some((_, false)) => None,
             // A bracket that is never closed stands for itself.
             None => (byte == b'[').then_some(1),
         },
-        [b'\\', escaped, ..] => escaped.eq_ignore_ascii_case(&byte).then_some(2),
+        [b'\\', escaped, ..] => case.same(*escaped, byte).then_some(2),
         [b'\\'] => None,
-        [literal, ..] => literal.eq_ignore_ascii_case(&byte).then_some(1),
+        [literal, ..] => case.same(*literal, byte).then_some(1),
     }
 }
 
 /// The length of a bracket expression and whether it holds the byte; `None` if it is not closed.
-fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
+fn bracket(pattern: &[u8], byte: u8, case: Case) -> Option<(usize, bool)> {
     let is_negated = matches!(pattern.get(1), Some(b'!' | b'^'));
     let first = if is_negated { 2 } else { 1 };
     let mut at = first;
@@ -96,8 +131,7 @@ fn bracket(pattern: &[u8], byte: u8) -> Option<(usize, bool)> {
             _ => (low, 0),
         };
         at += length;
-        is_member |= (low.to_ascii_lowercase()..=high.to_ascii_lowercase())
-            .contains(&byte.to_ascii_lowercase());
+        is_member |= (case.fold(low)..=case.fold(high)).contains(&case.fold(byte));
     }
 }
 

@@ -98,7 +98,12 @@ impl KernelOps {
             Predicate::Device { .. } => self.device,
             Predicate::Mark { .. } => self.mark,
             Predicate::Cgroup { .. } => self.cgroup,
-            Predicate::Autobound => false,
+            Predicate::Autobound
+            | Predicate::Number { .. }
+            | Predicate::Name { .. }
+            | Predicate::Path { .. }
+            | Predicate::Protocol(_)
+            | Predicate::State { .. } => false,
         }
     }
 }
@@ -211,7 +216,14 @@ impl Program {
             Predicate::Autobound => self.op(AUTO, &[], fail),
             // What the kernel cannot judge must not refuse a socket: the condition counts as
             // holding, or under a negation as failing.
-            Predicate::Device { .. } | Predicate::Mark { .. } | Predicate::Cgroup { .. } => {
+            Predicate::Device { .. }
+            | Predicate::Mark { .. }
+            | Predicate::Cgroup { .. }
+            | Predicate::Number { .. }
+            | Predicate::Name { .. }
+            | Predicate::Path { .. }
+            | Predicate::Protocol(_)
+            | Predicate::State { .. } => {
                 if polarity == Polarity::Negated {
                     self.jump(fail);
                 }

@@ -24,6 +24,12 @@ pub(super) enum Joint {
     Close,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mark {
+    at: usize,
+    attached: usize,
+}
+
 pub(super) struct Lexer {
     text: Vec<u8>,
     at: usize,
@@ -50,6 +56,15 @@ impl Lexer {
 
     pub(super) fn into_text(self) -> Vec<u8> {
         self.text
+    }
+
+    /// Where the lexer is, to come back to.
+    pub(super) fn mark(&self) -> Mark {
+        Mark { at: self.at, attached: self.attached }
+    }
+
+    pub(super) fn reset(&mut self, mark: Mark) {
+        (self.at, self.attached) = (mark.at, mark.attached);
     }
 
     /// Where the next word begins (or the text ends).

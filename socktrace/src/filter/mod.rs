@@ -1,8 +1,9 @@
 //! The filter language of `ss`: which states, which family, and an expression over one socket.
 //!
 //! [`parse`] turns what was typed into a [`Filter`]; its tree ([`Expr`]) is judged here ([`eval`])
-//! or, as far as possible, compiled for the kernel ([`kernel`]). Which predicates exist is a table
-//! ([`words`]). Nothing here reads a file or asks the system for a name: that is behind [`Lookup`].
+//! over any [`Subject`] or, as far as possible, compiled for the kernel ([`kernel`]). Which
+//! predicates exist is a table ([`words`]), and what has to be fetched for them another ([`needs`]).
+//! Nothing here reads a file or asks the system for a name: that is behind [`Lookup`] and [`Facts`].
 
 mod error;
 pub mod eval;
@@ -10,10 +11,17 @@ mod glob;
 mod host;
 pub mod kernel;
 mod lex;
+mod listed;
+mod missing;
+mod needs;
 mod parse;
+mod print;
+mod quantity;
 mod states;
+mod subject;
 mod tree;
-mod words;
+mod value;
+pub mod words;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -24,9 +32,13 @@ pub use eval::EphemeralPorts;
 pub use glob::Glob;
 pub use host::c_number;
 pub use kernel::{KernelOps, Pushdown, compile};
-pub use tree::{Compare, Expr, Host, Port, Predicate, Prefix, Side};
+pub use listed::{Facts, Listed, Surroundings};
+pub use missing::Missing;
+pub use needs::Need;
+pub use subject::{Name, Number, StateOf, Subject, Unit};
+pub use tree::{Compare, Expr, Host, Port, Predicate, Prefix, Protocol, Side, Verdict};
 
-use crate::socket::{Family, StateSet, TableSet};
+use crate::socket::{Family, StateSet, TableSet, UnixFile};
 
 /// A filter as it was typed.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -69,6 +81,14 @@ pub trait Lookup {
     fn cgroup(&self, path: &OsStr) -> io::Result<u64>;
     fn netlink_protocol(&self, name: &[u8]) -> Option<u8>;
     fn ethernet_protocol(&self, name: &[u8]) -> Option<u16>;
+    /// The number of an IP protocol.
+    fn ip_protocol(&self, name: &[u8]) -> Option<u8>;
+    fn user(&self, name: &[u8]) -> Option<u32>;
+    fn group(&self, name: &[u8]) -> Option<u32>;
+    /// The inode of a network namespace, by its name or `self`.
+    fn netns(&self, name: &[u8]) -> Option<u64>;
+    /// The file at a path, if it is a socket.
+    fn socket_file(&self, path: &OsStr) -> Option<UnixFile>;
 }
 
 /// Parses the arguments of the command line, followed by the text of a filter file if there is one:

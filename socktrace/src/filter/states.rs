@@ -33,12 +33,28 @@ const CLOSE: StateSet = StateSet::of(&[State::Close]);
 const CONNECTED: StateSet = StateSet::ALL.without(StateSet::of(&[State::Listen, State::Close]));
 const BUCKET: StateSet = StateSet::of(&[State::SynRecv, State::TimeWait]);
 
-pub(super) const EXPECTED: &str = "a state: established, syn-sent, syn-recv, fin-wait-1, \
-    fin-wait-2, time-wait, closed, close-wait, last-ack, listening, closing, bound-inactive, \
-    or a group: all, connected, synchronized, bucket, big";
-
 pub(super) fn named(name: &[u8]) -> Option<StateSet> {
     NAMES.iter().find(|(word, _)| word.as_bytes().eq_ignore_ascii_case(name)).map(|(_, set)| *set)
+}
+
+/// Without the state that no socket is ever listed in, and that has no name.
+pub(super) fn nameable(states: StateSet) -> StateSet {
+    states.without(StateSet::of(&[State::NewSynRecv]))
+}
+
+/// The first name of exactly these states.
+pub(super) fn exact_name(states: StateSet) -> Option<&'static str> {
+    let same = |set: StateSet| nameable(set) == nameable(states);
+    NAMES.iter().find(|(_, set)| same(*set)).map(|(word, _)| *word)
+}
+
+/// The name of a set that has one; only such are read where one name is expected.
+pub(super) fn name_of(states: StateSet) -> &'static str {
+    exact_name(states).unwrap_or("all")
+}
+
+pub(super) fn names() -> impl Iterator<Item = &'static str> {
+    NAMES.iter().map(|(word, _)| *word)
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,13 +72,23 @@ pub(super) fn change(word: &[u8]) -> Option<Change> {
 }
 
 impl Change {
-    /// The first `state` starts from nothing, a first `exclude` from all. When nothing is left it
-    /// is as if nothing had been said.
-    pub(super) fn apply(self, states: Option<StateSet>, set: StateSet) -> Option<StateSet> {
-        let states = match self {
+    pub(super) fn opposite(self) -> Change {
+        match self {
+            Change::Show => Change::Exclude,
+            Change::Exclude => Change::Show,
+        }
+    }
+
+    /// The first `state` starts from nothing, a first `exclude` from all.
+    pub(super) fn combine(self, states: Option<StateSet>, set: StateSet) -> StateSet {
+        match self {
             Change::Show => states.unwrap_or(StateSet::EMPTY).union(set),
             Change::Exclude => states.unwrap_or(StateSet::ALL).without(set),
-        };
-        (!states.is_empty()).then_some(states)
+        }
+    }
+
+    /// When nothing is left it is as if nothing had been said.
+    pub(super) fn apply(self, states: Option<StateSet>, set: StateSet) -> Option<StateSet> {
+        Some(self.combine(states, set)).filter(|states| !states.is_empty())
     }
 }

@@ -1,12 +1,12 @@
 //! The syntax tree of a filter expression.
 //!
-//! It is the one form that all back ends start from. Printing it gives an expression that parses
-//! back to the same tree.
+//! It is the one form that all back ends start from.
 
-use std::fmt::{self, Write};
 use std::net::IpAddr;
 
 use super::glob::Glob;
+use super::subject::{Name, Number, StateOf};
+use crate::socket::{StateSet, TableSet, UnixFile};
 
 /// An expression over one socket. `And` and `Or` hold at least two parts, none of their own kind;
 /// `Not` never holds a `Not`.
@@ -43,6 +43,33 @@ pub enum Predicate {
         path: Vec<u8>,
     },
     Autobound,
+    /// The value is in the unit of the number.
+    Number {
+        of: Number,
+        compare: Compare,
+        value: u64,
+    },
+    Name {
+        of: Name,
+        glob: Glob,
+    },
+    /// The name of a UNIX socket, or the file that is meant by it.
+    Path {
+        glob: Glob,
+        file: Option<UnixFile>,
+    },
+    Protocol(Protocol),
+    State {
+        of: StateOf,
+        set: StateSet,
+    },
+}
+
+/// Which protocol: that of tables, or one by its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    Tables(TableSet),
+    Ip(u16),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -65,6 +92,18 @@ pub enum Compare {
 /// compares any number; [`Port::ANY`] equals every port.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Port(pub i32);
+
+impl Compare {
+    pub fn holds<T: PartialOrd>(self, number: T, than: T) -> bool {
+        match self {
+            Compare::Equal => number == than,
+            Compare::Greater => number > than,
+            Compare::Less => number < than,
+            Compare::GreaterOrEqual => number >= than,
+            Compare::LessOrEqual => number <= than,
+        }
+    }
+}
 
 impl Port {
     pub const ANY: Port = Port(-1);
@@ -148,6 +187,22 @@ impl Expr {
         }
     }
 
+    /// What is left to judge of the expression where `judge` knows the answer of some predicates.
+    pub fn given(&self, judge: &dyn Fn(&Predicate) -> Option<bool>) -> Verdict {
+        match self {
+            Expr::And(parts) => joined(parts, judge, false, Expr::and),
+            Expr::Or(parts) => joined(parts, judge, true, Expr::or),
+            Expr::Not(inner) => match inner.given(judge) {
+                Verdict::Known(holds) => Verdict::Known(!holds),
+                Verdict::Open(rest) => Verdict::Open(rest.negate()),
+            },
+            Expr::Pred(predicate) => match judge(predicate) {
+                Some(holds) => Verdict::Known(holds),
+                None => Verdict::Open(self.clone()),
+            },
+        }
+    }
+
     /// Whether `test` holds for some predicate of the expression.
     pub fn mentions(&self, test: &dyn Fn(&Predicate) -> bool) -> bool {
         match self {
@@ -158,172 +213,33 @@ impl Expr {
     }
 }
 
-impl fmt::Display for Expr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // A prefix such as `unix:` is the default for the words after it, so once there is one,
-        // every address needs its own.
-        let prefixed = self.mentions(&|predicate| {
-            matches!(
-                predicate,
-                Predicate::Host {
-                    host: Host::Unix { .. }
-                        | Host::Packet { .. }
-                        | Host::Netlink { .. }
-                        | Host::Vsock { .. },
-                    ..
-                }
-            )
-        });
-        write_expr(self, prefixed, f)
-    }
+/// What is known of an expression before all of its predicates are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    Known(bool),
+    /// It depends on what is left of it.
+    Open(Expr),
 }
 
-fn write_expr(expr: &Expr, prefixed: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match expr {
-        Expr::And(parts) => write_parts(parts, " and ", prefixed, f),
-        Expr::Or(parts) => write_parts(parts, " or ", prefixed, f),
-        Expr::Not(inner) => match &**inner {
-            Expr::Pred(predicate) if predicate.has_not_equal() => {
-                write_predicate(predicate, "!=", prefixed, f)
-            }
-            inner => {
-                f.write_str("not ")?;
-                write_nested(inner, prefixed, f)
-            }
-        },
-        Expr::Pred(predicate) => write_predicate(predicate, "=", prefixed, f),
-    }
-}
-
-fn write_parts(
+/// The parts that are open, unless one of the others decides alone.
+fn joined(
     parts: &[Expr],
-    word: &str,
-    prefixed: bool,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    for (i, part) in parts.iter().enumerate() {
-        if i > 0 {
-            f.write_str(word)?;
-        }
-        write_nested(part, prefixed, f)?;
-    }
-    Ok(())
-}
-
-fn write_nested(expr: &Expr, prefixed: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    if matches!(expr, Expr::And(_) | Expr::Or(_)) {
-        f.write_str("( ")?;
-        write_expr(expr, prefixed, f)?;
-        f.write_str(" )")
-    } else {
-        write_expr(expr, prefixed, f)
-    }
-}
-
-impl Predicate {
-    /// Whether "not equal" can be written of it, with an operator of its own.
-    fn has_not_equal(&self) -> bool {
-        match self {
-            Predicate::Host { .. } | Predicate::Autobound => false,
-            Predicate::Port { compare, .. } => *compare == Compare::Equal,
-            Predicate::Device { .. } | Predicate::Mark { .. } | Predicate::Cgroup { .. } => true,
-        }
-    }
-}
-
-fn write_predicate(
-    predicate: &Predicate,
-    equality: &str,
-    prefixed: bool,
-    f: &mut fmt::Formatter<'_>,
-) -> fmt::Result {
-    match predicate {
-        Predicate::Host { side, host } => {
-            f.write_str(match side {
-                Side::Source => "src ",
-                Side::Destination => "dst ",
-            })?;
-            write_host(host, prefixed, f)
-        }
-        Predicate::Port { side, compare, port } => {
-            let word = match side {
-                Side::Source => "sport",
-                Side::Destination => "dport",
-            };
-            let operator = match compare {
-                Compare::Equal => equality,
-                Compare::Greater => ">",
-                Compare::Less => "<",
-                Compare::GreaterOrEqual => ">=",
-                Compare::LessOrEqual => "<=",
-            };
-            let family = if prefixed { "inet" } else { "" };
-            write!(f, "{word} {operator} {family}:{port}")
-        }
-        Predicate::Device { ifindex } => write!(f, "dev {equality} {ifindex}"),
-        Predicate::Mark { value, mask: u32::MAX } => write!(f, "fwmark {equality} {value:#x}"),
-        Predicate::Mark { value, mask } => write!(f, "fwmark {equality} {value:#x}/{mask:#x}"),
-        Predicate::Cgroup { path, .. } => write!(f, "cgroup {equality} {}", Typed(path)),
-        Predicate::Autobound => f.write_str("autobound"),
-    }
-}
-
-fn write_host(host: &Host, prefixed: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match host {
-        Host::Any { port } => write!(f, "{}*:{port}", if prefixed { "inet:" } else { "" }),
-        Host::Inet { prefix, port } => {
-            if prefixed {
-                f.write_str(if prefix.address.is_ipv4() { "inet:" } else { "inet6:" })?;
+    judge: &dyn Fn(&Predicate) -> Option<bool>,
+    decisive: bool,
+    join: fn(Expr, Expr) -> Expr,
+) -> Verdict {
+    let mut open: Option<Expr> = None;
+    for part in parts {
+        match part.given(judge) {
+            Verdict::Known(holds) if holds == decisive => return Verdict::Known(decisive),
+            Verdict::Known(_) => {}
+            Verdict::Open(rest) => {
+                open = Some(match open {
+                    Some(before) => join(before, rest),
+                    None => rest,
+                });
             }
-            match prefix.address {
-                IpAddr::V4(address) => write!(f, "{address}/{}", prefix.length)?,
-                IpAddr::V6(address) => write!(f, "[{address}/{}]", prefix.length)?,
-            }
-            if port.is_any() { Ok(()) } else { write!(f, ":{port}") }
-        }
-        Host::Unix { name } => write!(f, "unix:{name}"),
-        Host::Packet { protocol, ifindex } => {
-            f.write_str("link:")?;
-            write_or_star(*protocol, f)?;
-            write!(f, ":{ifindex}")
-        }
-        Host::Netlink { protocol, port_id } => {
-            f.write_str("netlink:")?;
-            write_or_star(*protocol, f)?;
-            write!(f, ":{port_id}")
-        }
-        Host::Vsock { cid, port } => {
-            f.write_str("vsock:")?;
-            write_or_star(*cid, f)?;
-            write!(f, ":{port}")
         }
     }
-}
-
-fn write_or_star<T: fmt::Display>(value: Option<T>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-    match value {
-        Some(value) => write!(f, "{value}"),
-        None => f.write_str("*"),
-    }
-}
-
-impl fmt::Display for Port {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_any() { f.write_str("*") } else { write!(f, "{}", self.0) }
-    }
-}
-
-/// Text as it is typed in a filter, with a backslash before what would end or divide the word.
-pub(super) struct Typed<'a>(pub(super) &'a [u8]);
-
-impl fmt::Display for Typed<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in String::from_utf8_lossy(self.0).chars() {
-            if c.is_ascii_whitespace() || matches!(c, '\\' | '(' | ')') {
-                f.write_str("\\")?;
-            }
-            f.write_char(c)?;
-        }
-        Ok(())
-    }
+    open.map_or(Verdict::Known(!decisive), Verdict::Open)
 }

@@ -81,6 +81,11 @@ impl Protocols {
     pub(super) fn name(&self, number: u8) -> Option<&[u8]> {
         self.names.get(&number).map(Vec::as_slice)
     }
+
+    pub(super) fn number(&self, name: &[u8]) -> Option<u8> {
+        let known = self.names.iter().find(|(_, known)| known.as_slice() == name);
+        known.map(|(number, _)| *number)
+    }
 }
 
 /// The words of each line, without comments.

@@ -9,6 +9,7 @@
 mod cgroup;
 mod database;
 mod ethernet;
+mod group;
 mod host;
 mod interface;
 mod netlink;
@@ -17,14 +18,20 @@ use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+
+use rustix::fs::FileType;
 
 use self::cgroup::Cgroups;
 use self::database::{Protocols, Services};
+use self::group::Groups;
 use self::host::Hosts;
 use self::interface::Interfaces;
 use self::netlink::{NetlinkProtocols, Processes};
-use crate::filter::{EphemeralPorts, Lookup, Transport};
+use crate::filter::{EphemeralPorts, Facts, Lookup, Transport};
+use crate::netns;
+use crate::socket::UnixFile;
 
 #[derive(Debug, Clone)]
 pub struct NameOptions {
@@ -48,6 +55,7 @@ pub struct Names {
     cgroups: Cgroups,
     netlink_protocols: OnceCell<NetlinkProtocols>,
     processes: Processes,
+    groups: Groups,
 }
 
 impl Names {
@@ -62,6 +70,7 @@ impl Names {
             cgroups: Cgroups::default(),
             netlink_protocols: OnceCell::new(),
             processes: Processes::default(),
+            groups: Groups::default(),
         }
     }
 
@@ -222,6 +231,50 @@ impl Lookup for Names {
 
     fn ethernet_protocol(&self, name: &[u8]) -> Option<u16> {
         ethernet::number_of(name)
+    }
+
+    fn ip_protocol(&self, name: &[u8]) -> Option<u8> {
+        // The two that people look for, under the names that listings and people give them.
+        match name {
+            b"icmp" => Some(1),
+            b"icmp6" | b"icmpv6" => Some(58),
+            name => self.protocols().number(name),
+        }
+    }
+
+    fn user(&self, name: &[u8]) -> Option<u32> {
+        uzers::get_user_by_name(OsStr::from_bytes(name)).map(|user| user.uid())
+    }
+
+    fn group(&self, name: &[u8]) -> Option<u32> {
+        uzers::get_group_by_name(OsStr::from_bytes(name)).map(|group| group.gid())
+    }
+
+    fn netns(&self, name: &[u8]) -> Option<u64> {
+        let name = std::str::from_utf8(name).ok()?;
+        let netns = match name {
+            "self" => netns::current(),
+            name => netns::named(name),
+        };
+        netns.map(|netns| netns.0)
+    }
+
+    fn socket_file(&self, path: &OsStr) -> Option<UnixFile> {
+        let status = rustix::fs::stat(path).ok()?;
+        let (major, minor) = (rustix::fs::major(status.st_dev), rustix::fs::minor(status.st_dev));
+        let is_socket = FileType::from_raw_mode(status.st_mode) == FileType::Socket;
+        // sock_diag gives the low half of the inode, and the device as the kernel has it.
+        is_socket.then_some(UnixFile { inode: status.st_ino as u32, device: major << 20 | minor })
+    }
+}
+
+impl Facts for Names {
+    fn cgroup_path(&self, id: u64) -> Option<&[u8]> {
+        self.cgroups.path(id)
+    }
+
+    fn group_of(&self, pid: u32) -> Option<u32> {
+        self.groups.of(&self.options.proc_root, pid)
     }
 }
 

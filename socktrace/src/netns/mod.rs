@@ -61,7 +61,17 @@ pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {
 
 /// The namespace of the calling thread.
 pub fn current() -> Option<NetnsId> {
-    fs::metadata("/proc/thread-self/ns/net").ok().map(|metadata| NetnsId(metadata.ino()))
+    id(Path::new("/proc/thread-self/ns/net"))
+}
+
+/// The namespace of a name.
+pub fn named(name: &str) -> Option<NetnsId> {
+    let is_name = !name.contains('/') && !matches!(name, "" | "." | "..");
+    is_name.then(|| id(&Path::new(NAMES).join(name))).flatten()
+}
+
+fn id(file: &Path) -> Option<NetnsId> {
+    fs::metadata(file).ok().map(|metadata| NetnsId(metadata.ino()))
 }
 
 fn mount_sys(name: &str) -> Result<(), NetnsError> {

@@ -13,7 +13,7 @@ use crate::diag::ahead::{Start, dump_all};
 use crate::diag::file::{self, FileEnd};
 use crate::diag::inet::{self, Extensions, Request};
 use crate::diag::{DiagError, DiagSocket};
-use crate::filter::{Expr, KernelOps, Pushdown, compile};
+use crate::filter::{Expr, KernelOps, Need, Pushdown, Verdict, compile};
 use crate::procfs;
 use crate::render::show::Show;
 use crate::say::complain;
@@ -39,17 +39,22 @@ impl Lister<'_, '_, '_> {
             _ => None,
         };
         let storage = self.storage.attributes();
+        // What the table alone decides of the filter need not be asked of each socket.
+        let left = match self.expr.map(|expr| expr.in_table(table)) {
+            Some(Verdict::Open(left)) => Some(left),
+            Some(Verdict::Known(_)) | None => None,
+        };
         for ops in [Some(KernelOps::ALL), Some(KernelOps::BASIC), None] {
             // The program would run on SCTP's primary address, the listing shows all of them.
-            let expr = self.expr.filter(|_| table != Table::Sctp);
+            let expr = left.as_ref().filter(|_| table != Table::Sctp);
             let Pushdown { bytecode, rest } = match (expr, ops) {
                 (Some(expr), Some(ops)) => compile(expr, ops),
-                _ => Pushdown { bytecode: None, rest: self.expr.cloned() },
+                _ => Pushdown { bytecode: None, rest: left.clone() },
             };
             let request = Request {
                 table,
                 states: self.plan.select.states,
-                extensions: extensions(&self.plan.show),
+                extensions: extensions(&self.plan.show, rest.as_ref()),
                 bytecode: bytecode.as_deref(),
                 bpf_storage: storage.as_deref(),
             };
@@ -116,7 +121,7 @@ impl Lister<'_, '_, '_> {
             return Ok(());
         }
         let socket = Socket::Inet(socket);
-        if rest.is_some_and(|rest| !rest.matches(&socket, &self.ports)) {
+        if !self.holds(rest, &socket) {
             return Ok(());
         }
         if let Some(killer) = killer
@@ -203,7 +208,7 @@ pub(super) fn dump_tcp(
     let request = Request {
         table: Table::Tcp,
         states: plan.select.states,
-        extensions: extensions(&plan.show),
+        extensions: extensions(&plan.show, None),
         bytecode: bytecode.as_deref(),
         bpf_storage: None,
     };
@@ -226,18 +231,19 @@ fn dumped(families: FamilySet, preferred: Option<Family>) -> impl Iterator<Item 
     asked.iter().copied().filter(move |family| families.contains(*family))
 }
 
-fn extensions(show: &Show) -> Extensions {
-    let mut extensions = Extensions::default();
-    if show.memory {
-        extensions = extensions.union(Extensions::MEMORY);
-    }
-    if show.info {
-        extensions = extensions.union(Extensions::INFO);
-    }
-    if show.tos {
-        extensions = extensions.union(Extensions::TOS);
-    }
-    extensions
+/// What is shown, and what is left of the filter asks for.
+fn extensions(show: &Show, expr: Option<&Expr>) -> Extensions {
+    let asks = |need| expr.is_some_and(|expr| expr.needs(need));
+    [
+        (show.memory, Extensions::MEMORY),
+        (show.info, Extensions::INFO),
+        (show.tos || asks(Need::Tos), Extensions::TOS),
+        (asks(Need::Info), Extensions::TCP_INFO),
+        (asks(Need::CongestionControl), Extensions::CONGESTION_CONTROL),
+    ]
+    .into_iter()
+    .filter(|(is_wanted, _)| *is_wanted)
+    .fold(Extensions::default(), |extensions, (_, more)| extensions.union(more))
 }
 
 /// Destroys a socket; false for one that the kernel cannot close or that is gone already.

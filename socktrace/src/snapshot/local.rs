@@ -4,6 +4,7 @@ use anyhow::Result;
 
 use super::{Lister, note, note_text};
 use crate::diag::{DiagError, DiagSocket, DumpEnd, netlink, packet, tipc, unix, vsock, xdp};
+use crate::filter::Need;
 use crate::procfs::{self, Skipped};
 use crate::say::complain;
 use crate::socket::{Family, Socket, State, Table, TableSet};
@@ -41,6 +42,8 @@ impl Lister<'_, '_, '_> {
         let mut diag = DiagSocket::open()?;
         let states = self.plan.select.states;
         let show = self.plan.show;
+        let asks = |need| self.expr.is_some_and(|expr| expr.needs(need));
+        let (asks_user, asks_file) = (asks(Need::UnixUser), asks(Need::UnixFile));
         let sink = &mut |socket: &Socket<'_>| {
             *listed += 1;
             self.print(socket)
@@ -49,7 +52,13 @@ impl Lister<'_, '_, '_> {
             Table::UnixDgram | Table::UnixStream | Table::UnixSeqpacket => {
                 let details = show.details.then_some(unix::Extensions::DETAILS);
                 let memory = show.memory.then_some(unix::Extensions::MEMORY);
-                let extensions = details.unwrap_or_default().union(memory.unwrap_or_default());
+                let mut extensions = details.unwrap_or_default().union(memory.unwrap_or_default());
+                if asks_user {
+                    extensions = extensions.union(unix::Extensions::USER);
+                }
+                if asks_file {
+                    extensions = extensions.union(unix::Extensions::FILE);
+                }
                 unix::Request { tables, states, extensions }.dump(&mut diag, sink)
             }
             // As in ss, either table shows both; from text each shows its own.

@@ -14,7 +14,7 @@ use crate::bpfmap::{MapError, StorageMap};
 use crate::cli::plan::{Format, Plan, Storage, Task};
 use crate::diag::DumpEnd;
 use crate::diag::inet::storage_map;
-use crate::filter::{self, EphemeralPorts, Expr, FilterError};
+use crate::filter::{self, Expr, FilterError, Listed, Missing, Need, Surroundings, Verdict};
 use crate::names::Names;
 use crate::owner::{Granularity, Owners, Walk};
 use crate::procfs::summary::Summary;
@@ -105,23 +105,30 @@ pub fn run(
         return Err(SnapshotError::Nothing(nothing));
     }
     let storage = StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?;
-    let owners = read_owners(&plan)?;
+    let asks_owners = expr.as_ref().is_some_and(|expr| expr.needs(Need::Owners));
+    let owners = read_owners(&plan, asks_owners)?;
     if let Task::DumpTcp(path) = &plan.task {
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
         return Ok(inet::dump_tcp(&plan, expr.as_ref(), path, file, out)?);
     }
-    let output = output(&plan, out, screen, &names, owners.as_ref(), summary.as_ref())
+    let shown = owners.as_ref().filter(|_| plan.show.holders != Holders::Hidden);
+    let output = output(&plan, out, screen, &names, shown, summary.as_ref())
         .context("cannot write the listing")?;
-    let mut lister = Lister {
-        expr: expr.as_ref(),
-        ports: expr.as_ref().map(|_| names.ephemeral_ports().clone()).unwrap_or_default(),
-        plan: &plan,
-        storage,
-        output,
+    let missing = Missing::default();
+    let around = Surroundings {
+        ports: expr.as_ref().map(|_| names.ephemeral_ports()),
+        owners: owners.as_ref(),
+        facts: Some(&names),
+        netns: expr.as_ref().filter(|expr| expr.needs(Need::Netns)).and_then(|_| netns::current()),
+        missing: Some(&missing),
     };
+    let mut lister = Lister { expr: expr.as_ref(), around, plan: &plan, storage, output };
     match plan.task {
         Task::Events => lister.events()?,
         _ => lister.tables()?,
+    }
+    for what in missing.said() {
+        complain(what);
     }
     Ok(())
 }
@@ -160,7 +167,14 @@ fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError>
     plan.select.settle_tables();
     let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
-    plan.select.settle_states(filter.states);
+    let states = filter.expr.as_ref().and_then(Expr::states);
+    plan.select.settle_states(filter.states.or(states));
+    if let Some(predicate) = filter.expr.as_ref().and_then(Expr::only_of_events) {
+        complain(&format!(
+            "no socket of a listing has what \"{}\" asks for: it is known of events only",
+            Expr::Pred(predicate)
+        ));
+    }
     if let Some(family) = filter.family {
         plan.select.only(family);
     }
@@ -190,8 +204,8 @@ fn print_summary(summary: &Summary, out: &mut dyn Write) -> Result<()> {
     out.write_all(&text).context("cannot write the summary")
 }
 
-fn read_owners(plan: &Plan) -> Result<Option<Owners>> {
-    if plan.show.holders == Holders::Hidden {
+fn read_owners(plan: &Plan, asked_by_filter: bool) -> Result<Option<Owners>> {
+    if plan.show.holders == Holders::Hidden && !asked_by_filter {
         return Ok(None);
     }
     let granularity = match plan.show.holders {
@@ -200,8 +214,9 @@ fn read_owners(plan: &Plan) -> Result<Option<Owners>> {
     };
     let walk = Walk { granularity, contexts: plan.show.contexts };
     let owners = walk.run(&procfs::root())?;
-    // `ss` is silent here, and scripts may take stderr for part of the listing.
-    if owners.refused() > 0 && io::stderr().is_terminal() {
+    // `ss` is silent here, and scripts may take stderr for part of the listing. But a filter by
+    // owners that not all are known of may leave out what it should not.
+    if owners.refused() > 0 && (asked_by_filter || io::stderr().is_terminal()) {
         let refused = owners.refused();
         complain(&format!("{refused} processes of others were not looked into (run it as root)"));
     }
@@ -260,7 +275,7 @@ struct Lister<'p, 'a, 'w> {
     plan: &'p Plan,
     storage: StorageRequest,
     expr: Option<&'p Expr>,
-    ports: EphemeralPorts,
+    around: Surroundings<'p>,
     output: Output<'a, 'w>,
 }
 
@@ -268,6 +283,7 @@ impl Lister<'_, '_, '_> {
     fn tables(&mut self) -> Result<()> {
         for group in ORDER {
             let wanted = TableSet::of(group).intersection(self.plan.select.tables);
+            let wanted = self.possible(wanted);
             let families = wanted.iter().map(Table::families);
             if !families.into_iter().any(|f| f.intersects(self.plan.select.families)) {
                 continue;
@@ -280,9 +296,23 @@ impl Lister<'_, '_, '_> {
         self.output.finish().context("cannot write the listing")
     }
 
+    /// Those of the tables that may hold a socket for which the filter holds.
+    fn possible(&self, tables: TableSet) -> TableSet {
+        let Some(expr) = self.expr else { return tables };
+        let impossible = |table: &Table| expr.in_table(*table) == Verdict::Known(false);
+        tables
+            .iter()
+            .filter(impossible)
+            .fold(tables, |tables, t| tables.without(TableSet::of(&[t])))
+    }
+
+    fn holds(&self, expr: Option<&Expr>, socket: &Socket<'_>) -> bool {
+        expr.is_none_or(|expr| expr.matches(&Listed { socket, around: self.around }))
+    }
+
     /// Prints a socket if the whole of the filter holds for it.
     fn print(&mut self, socket: &Socket<'_>) -> Result<()> {
-        if self.expr.is_some_and(|expr| !expr.matches(socket, &self.ports)) {
+        if !self.holds(self.expr, socket) {
             return Ok(());
         }
         self.output.socket(socket).context("cannot write the listing")

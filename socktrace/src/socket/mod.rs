@@ -100,6 +100,34 @@ impl Socket<'_> {
         (cookie != Cookie(0)).then_some(cookie)
     }
 
+    /// The user that the socket belongs to; `None` where the kernel does not tell. Of connections
+    /// that have no socket yet, or no longer, it always says 0.
+    pub fn uid(&self) -> Option<u32> {
+        match self {
+            Socket::Inet(s) => {
+                let is_bare = matches!(s.state, State::TimeWait | State::SynRecv);
+                Some(s.uid).filter(|uid| *uid != 0 || !is_bare)
+            }
+            Socket::Unix(s) => s.uid,
+            Socket::Packet(s) => Some(s.uid),
+            Socket::Tipc(s) => Some(s.uid),
+            Socket::Xdp(s) => Some(s.uid),
+            Socket::Netlink(_) | Socket::Vsock(_) => None,
+        }
+    }
+
+    /// The queues for receiving and for sending, as listings show them.
+    pub fn queues(&self) -> Option<(u32, u32)> {
+        match self {
+            Socket::Inet(s) => Some((s.recv_queue, s.send_queue)),
+            Socket::Unix(s) => Some((s.recv_queue, s.send_queue)),
+            Socket::Packet(s) => Some((s.recv_queue, 0)),
+            Socket::Netlink(s) => Some((s.recv_queue, s.send_queue)),
+            Socket::Tipc(s) => Some((s.recv_queue, s.send_queue)),
+            Socket::Vsock(_) | Socket::Xdp(_) => None,
+        }
+    }
+
     /// The interface that the socket is bound to; 0 for none.
     pub fn ifindex(&self) -> u32 {
         match self {

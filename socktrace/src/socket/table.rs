@@ -66,6 +66,18 @@ impl Table {
         self.families().contains(Family::Inet)
     }
 
+    /// The IP protocol of all its sockets; those of RAW have any.
+    pub fn ip_protocol(self) -> Option<u16> {
+        match self {
+            Table::Tcp => Some(6),
+            Table::Udp => Some(17),
+            Table::Dccp => Some(33),
+            Table::Sctp => Some(132),
+            Table::Mptcp => Some(262),
+            _ => None,
+        }
+    }
+
     /// The states shown when nothing was said about states.
     pub fn default_states(self) -> StateSet {
         match self {

@@ -133,13 +133,13 @@ fn kernel_ops() -> impl Strategy<Value = KernelOps> {
     })
 }
 
-fn through_kernel(pushdown: &Pushdown, socket: &Inet<'_>, ephemeral: &EphemeralPorts) -> bool {
-    let entry = Entry::new(socket, ephemeral);
+fn through_kernel(pushdown: &Pushdown, socket: &Inet<'_>, around: &Around) -> bool {
+    let entry = Entry::new(socket, &around.ports);
     pushdown.bytecode.as_ref().is_none_or(|program| entry.passes(program))
         && pushdown
             .rest
             .as_ref()
-            .is_none_or(|rest| rest.matches(&Socket::Inet(socket.clone()), ephemeral))
+            .is_none_or(|rest| around.judge(rest, &Socket::Inet(socket.clone())))
 }
 
 proptest! {
@@ -150,14 +150,36 @@ proptest! {
         sockets in prop::collection::vec(inet_socket(), 20),
         ops in kernel_ops(),
     ) {
-        let ephemeral = EphemeralPorts::default();
+        let around = Around::new();
         let pushdown = compile(&tree, ops);
         if let Some(program) = &pushdown.bytecode {
             prop_assert!(is_accepted(program), "{program:?}");
         }
         for socket in sockets {
-            let whole = tree.matches(&Socket::Inet(socket.clone()), &ephemeral);
-            prop_assert_eq!(through_kernel(&pushdown, &socket, &ephemeral), whole, "{}: {:?}", tree, socket);
+            let whole = around.judge(&tree, &Socket::Inet(socket.clone()));
+            prop_assert_eq!(through_kernel(&pushdown, &socket, &around), whole, "{}: {:?}", tree, socket);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+    #[test]
+    fn what_table_and_state_decide_is_what_the_whole_says(
+        tree in expression(),
+        sockets in prop::collection::vec(inet_socket(), 20),
+    ) {
+        let around = Around::new();
+        for socket in sockets {
+            let socket = Socket::Inet(socket);
+            let whole = around.judge(&tree, &socket);
+            let reduced = match tree.in_table(socket.table()) {
+                Verdict::Known(holds) => holds,
+                Verdict::Open(rest) => around.judge(&rest, &socket),
+            };
+            prop_assert_eq!(reduced, whole, "{}: {:?}", tree, socket);
+            let is_possible = tree.states().is_none_or(|states| states.contains(socket.state()));
+            prop_assert!(is_possible || !whole, "{}: {:?}", tree, socket);
         }
     }
 }

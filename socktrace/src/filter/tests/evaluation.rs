@@ -2,7 +2,7 @@ use super::*;
 use crate::socket::{Netlink, Packet, PacketDetail, Unix, Vsock};
 
 fn matches(text: &str, socket: &Socket<'_>) -> bool {
-    expr(text).matches(socket, &EphemeralPorts::default())
+    Around::new().judge(&expr(text), socket)
 }
 
 fn check(socket: &Socket<'_>, holds: &[&str], fails: &[&str]) {

@@ -118,7 +118,6 @@ const REFUSED: &[(&str, &str, &str)] = &[
     ("dst [fe80::1%lo]", "an inet prefix is expected rather than \"fe80::1%lo\".", "[fe80::1%lo]"),
     ("dst [::1", "Cannot parse dst/src address.", "[::1"),
     ("foo and bar", "an inet prefix is expected rather than \"foo\".", "foo"),
-    ("pid = 1", "an inet prefix is expected rather than \"pid\".", "pid"),
     ("DPORT = 1", "an inet prefix is expected rather than \"DPORT\".", "DPORT"),
     ("dev = nosuch", "Cannot parse device.", "nosuch"),
     ("dev -1", "Cannot parse device.", "-1"),

@@ -3,6 +3,7 @@
 mod backends;
 mod evaluation;
 mod language;
+mod predicates;
 mod verdicts;
 
 use std::ffi::{OsStr, OsString};
@@ -12,7 +13,10 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
-use crate::socket::{Cookie, Inet, InetEnd, InetExt, Inode, Socket, State, Table, Timer};
+use crate::owner::Owners;
+use crate::socket::{
+    Cookie, Inet, InetEnd, InetExt, Inode, NetnsId, Socket, State, Table, TcpInfo, Timer, TimerKind,
+};
 
 /// A small world of names.
 struct World;
@@ -60,6 +64,72 @@ impl Lookup for World {
     fn ethernet_protocol(&self, name: &[u8]) -> Option<u16> {
         (name == b"ip").then_some(0x0800)
     }
+
+    fn ip_protocol(&self, name: &[u8]) -> Option<u8> {
+        (name == b"icmp").then_some(1)
+    }
+
+    fn user(&self, name: &[u8]) -> Option<u32> {
+        (name == b"daemon").then_some(7)
+    }
+
+    fn group(&self, name: &[u8]) -> Option<u32> {
+        (name == b"wheel").then_some(8)
+    }
+
+    fn netns(&self, name: &[u8]) -> Option<u64> {
+        (name == b"self").then_some(4_026_531_840)
+    }
+
+    fn socket_file(&self, path: &OsStr) -> Option<UnixFile> {
+        (path == "/run/link.sock").then_some(FILE)
+    }
+}
+
+const FILE: UnixFile = UnixFile { inode: 77, device: 8 };
+
+/// What is around the sockets of the tests.
+struct Around {
+    ports: EphemeralPorts,
+    owners: Owners,
+}
+
+impl Facts for Around {
+    fn cgroup_path(&self, id: u64) -> Option<&[u8]> {
+        match id {
+            1 => Some(b"/"),
+            2 => Some(b"/system.slice/nginx.service"),
+            42 => Some(b"/slice"),
+            _ => None,
+        }
+    }
+
+    fn group_of(&self, pid: u32) -> Option<u32> {
+        (pid == 100).then_some(8)
+    }
+}
+
+impl Around {
+    fn new() -> Around {
+        let mut owners = Owners::default();
+        let nginx = owners.add_task(100, 100, b"nginx", None);
+        let odd = owners.add_task(200, 200, b"(sd pam)", None);
+        owners.add_descriptor(Inode(10), nginx, 3);
+        owners.add_descriptor(Inode(10), odd, 4);
+        owners.add_descriptor(Inode(20), odd, 5);
+        Around { ports: EphemeralPorts::default(), owners }
+    }
+
+    fn judge(&self, expr: &Expr, socket: &Socket<'_>) -> bool {
+        let around = Surroundings {
+            ports: Some(&self.ports),
+            owners: Some(&self.owners),
+            facts: Some(self),
+            netns: Some(NetnsId(4_026_531_840)),
+            missing: None,
+        };
+        expr.matches(&Listed { socket, around })
+    }
 }
 
 const NO_FAMILY: Scope = Scope { family: None, tables: TableSet::ALL };
@@ -98,6 +168,15 @@ fn inet(local: (&str, u16), peer: (&str, u16)) -> Inet<'static> {
         timer: Timer::default(),
         ext: InetExt::default(),
     }
+}
+
+/// A `tcp_info` with these fields.
+fn info(rtt_us: u32, sent: u64) -> Vec<u8> {
+    let mut bytes = vec![0; 240];
+    bytes[68..72].copy_from_slice(&rtt_us.to_ne_bytes());
+    bytes[200..208].copy_from_slice(&sent.to_ne_bytes());
+    assert_eq!(TcpInfo::parse(&bytes).rtt, rtt_us);
+    bytes
 }
 
 /// Few values, so that expressions and sockets often meet.
@@ -171,22 +250,115 @@ fn host() -> impl Strategy<Value = Host> {
 }
 
 fn predicate() -> impl Strategy<Value = Predicate> {
-    let compare = prop::sample::select(vec![
-        Compare::Equal,
-        Compare::Greater,
-        Compare::Less,
-        Compare::GreaterOrEqual,
-        Compare::LessOrEqual,
-    ]);
     prop_oneof![
         4 => (side(), host()).prop_map(|(side, host)| Predicate::Host { side, host }),
-        4 => (side(), compare, compared_port())
+        4 => (side(), compare(), compared_port())
             .prop_map(|(side, compare, port)| Predicate::Port { side, compare, port }),
         1 => (0..3u32).prop_map(|ifindex| Predicate::Device { ifindex }),
         1 => (0..4u32, prop_oneof![Just(u32::MAX), 0..4u32])
             .prop_map(|(value, mask)| Predicate::Mark { value, mask }),
         1 => (0..3u64).prop_map(|id| Predicate::Cgroup { id, path: format!("id-{id}").into_bytes() }),
         1 => Just(Predicate::Autobound),
+        6 => number(),
+        3 => (prop::sample::select(NAMES), glob_text())
+            .prop_map(|(of, text)| Predicate::Name { of, glob: Glob::exact(text) }),
+        1 => glob_text().prop_map(|text| Predicate::Path { glob: Glob::exact(text), file: None }),
+        1 => prop::sample::select(vec![
+                Protocol::Tables(TableSet::of(&[Table::Tcp])),
+                Protocol::Tables(TableSet::of(&[Table::Udp])),
+                Protocol::Ip(6),
+                Protocol::Ip(1),
+            ]).prop_map(Predicate::Protocol),
+        2 => states().prop_map(|set| Predicate::State { of: StateOf::Now, set }),
+        1 => prop::sample::select(vec![State::Established, State::SynSent]).prop_map(|state| {
+            Predicate::State { of: StateOf::New, set: StateSet::of(&[state]) }
+        }),
+    ]
+}
+
+const NUMBERS: &[Number] = &[
+    Number::Pid,
+    Number::Uid,
+    Number::Gid,
+    Number::Inode,
+    Number::Cookie,
+    Number::Netns,
+    Number::ReceiveQueue,
+    Number::SendQueue,
+    Number::Backlog,
+    Number::Rtt,
+    Number::RttVar,
+    Number::MinRtt,
+    Number::Rto,
+    Number::Cwnd,
+    Number::Mss,
+    Number::Retrans,
+    Number::Lost,
+    Number::Sent,
+    Number::Received,
+    Number::LastSent,
+    Number::LastReceived,
+    Number::Idle,
+    Number::Age,
+    Number::Duration,
+    Number::Tos,
+    Number::Priority,
+];
+const NAMES: &[Name] =
+    &[Name::Comm, Name::CongestionControl, Name::Unit, Name::Container, Name::Pod, Name::Reason];
+
+fn compare() -> impl Strategy<Value = Compare> {
+    prop::sample::select(vec![
+        Compare::Equal,
+        Compare::Greater,
+        Compare::Less,
+        Compare::GreaterOrEqual,
+        Compare::LessOrEqual,
+    ])
+}
+
+/// Values that the sockets have, near and far, in whatever unit.
+fn number() -> impl Strategy<Value = Predicate> {
+    let value = prop_oneof![
+        prop::sample::select(vec![
+            0,
+            1,
+            7,
+            10,
+            20,
+            100,
+            200,
+            1000,
+            1024,
+            8000,
+            65536,
+            1_000_000,
+            5_000_000,
+            50_000_000,
+            4_026_531_840,
+        ]),
+        any::<u64>(),
+    ];
+    (prop::sample::select(NUMBERS), compare(), value).prop_map(|(of, compare, value)| {
+        let compare = if of.is_ordered() { compare } else { Compare::Equal };
+        Predicate::Number { of, compare, value }
+    })
+}
+
+fn states() -> impl Strategy<Value = StateSet> {
+    (0..1u32 << 14).prop_map(|bits| {
+        let states = State::ALL.into_iter().filter(|state| bits & 1 << *state as u32 != 0);
+        let set = states.fold(StateSet::EMPTY, |set, state| set.union(StateSet::of(&[state])));
+        super::states::nameable(set)
+    })
+}
+
+/// A name that is no word of its own.
+fn glob_text() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        prop::sample::select(vec!["nginx", "cubic", "n*", "dport", "(sd pam)", "pid", "state"])
+            .prop_map(|text| text.as_bytes().to_vec()),
+        r"[a-z@/*?\[\]\\() !-]{0,8}x".prop_map(String::into_bytes),
     ]
 }
 
@@ -202,7 +374,17 @@ fn expression() -> impl Strategy<Value = Expr> {
 
 fn inet_socket() -> impl Strategy<Value = Inet<'static>> {
     let end = || (address(), any_port());
-    (end(), end(), 0..3u32, 0..4u32, 0..3u64).prop_map(|(local, peer, ifindex, mark, cgroup)| {
+    let bound = (0..3u32, 0..4u32, 0..3u64);
+    let info =
+        prop::option::of((0..8u32, 0..3u64).prop_map(|(rtt, sent)| info(rtt * 1000, sent * 1000)));
+    let rest = (
+        prop::sample::select(vec![Table::Tcp, Table::Udp, Table::Raw]),
+        prop::sample::select(State::ALL.to_vec()),
+        prop::sample::select(vec![0, 10, 20, 30]),
+        0..8u32,
+        info,
+    );
+    (end(), end(), bound, rest).prop_map(|(local, peer, (ifindex, mark, cgroup), rest)| {
         let mut socket = inet(("::", local.1), ("::", peer.1));
         socket.local.addr = local.0;
         // Both ends are of one family.
@@ -215,6 +397,12 @@ fn inet_socket() -> impl Strategy<Value = Inet<'static>> {
         socket.ifindex = ifindex;
         socket.ext.mark = Some(mark);
         socket.ext.cgroup_id = (cgroup != 0).then_some(cgroup);
+        let (table, state, inode, uid, info) = rest;
+        (socket.table, socket.state, socket.inode, socket.uid) = (table, state, Inode(inode), uid);
+        (socket.recv_queue, socket.send_queue) = (uid * 1000, 1024);
+        // The tests may leak a little.
+        socket.ext.info = info.filter(|_| table == Table::Tcp).map(|info| &*info.leak());
+        socket.ext.congestion = Some(b"cubic").filter(|_| table == Table::Tcp).map(|n| &n[..]);
         socket
     })
 }

@@ -141,8 +141,6 @@ const FILTERS: &[&str] = &[
     "src",
     "src =",
     "dst not",
-    "mark = 1",
-    "pid = 1",
     "DPORT = 1",
     "dport EQ 1",
     r"\dport = 1\2",

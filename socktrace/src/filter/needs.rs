@@ -1,0 +1,184 @@
+//! What an expression asks for, before any socket is seen: what has to be fetched for it, and what
+//! the table or the state of a socket alone decide.
+
+use super::subject::{Name, Number, StateOf};
+use super::tree::{Expr, Predicate, Protocol, Verdict};
+use crate::socket::{State, StateSet, Table, TableSet};
+
+/// What a source tells, or somebody looks up, only if it is asked to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Who holds which socket.
+    Owners,
+    /// `INET_DIAG_INFO`.
+    Info,
+    /// `INET_DIAG_CONG`.
+    CongestionControl,
+    /// `INET_DIAG_TOS`, `INET_DIAG_TCLASS`, and with them the class.
+    Tos,
+    /// `UDIAG_SHOW_UID`.
+    UnixUser,
+    /// `UDIAG_SHOW_VFS`.
+    UnixFile,
+    /// The network namespace that is listed.
+    Netns,
+}
+
+impl Predicate {
+    fn needs(&self, need: Need) -> bool {
+        match self {
+            Predicate::Number { of, .. } => of.need() == Some(need),
+            Predicate::Name { of: Name::Comm, .. } => need == Need::Owners,
+            Predicate::Name { of: Name::CongestionControl, .. } => need == Need::CongestionControl,
+            Predicate::Path { file, .. } => need == Need::UnixFile && file.is_some(),
+            _ => false,
+        }
+    }
+
+    /// What the table of a socket alone says of the predicate.
+    fn in_table(&self, table: Table) -> Option<bool> {
+        match self {
+            Predicate::Protocol(Protocol::Tables(tables)) => Some(tables.contains(table)),
+            Predicate::Protocol(Protocol::Ip(number)) if table != Table::Raw => {
+                Some(table.ip_protocol() == Some(*number))
+            }
+            Predicate::Number { of, .. } if !of.tables().contains(table) => Some(false),
+            Predicate::Name { of, .. } if !of.tables().contains(table) => Some(false),
+            Predicate::Path { .. } if !UNIX.contains(table) => Some(false),
+            Predicate::State { of: StateOf::Old | StateOf::New, .. } => Some(false),
+            _ => None,
+        }
+    }
+}
+
+impl Expr {
+    pub fn needs(&self, need: Need) -> bool {
+        self.mentions(&|predicate| predicate.needs(need))
+    }
+
+    /// What is left to judge of the sockets of one table.
+    pub fn in_table(&self, table: Table) -> Verdict {
+        self.given(&|predicate| predicate.in_table(table))
+    }
+
+    /// The states that a socket may be in for the expression to hold, if it speaks of states.
+    pub fn states(&self) -> Option<StateSet> {
+        let mut said = false;
+        let mut possible = StateSet::EMPTY;
+        for state in State::ALL {
+            let verdict = self.given(&|predicate| match predicate {
+                Predicate::State { of: StateOf::Now, set } => Some(set.contains(state)),
+                _ => None,
+            });
+            said |= verdict != Verdict::Open(self.clone());
+            if verdict != Verdict::Known(false) {
+                possible = possible.union(StateSet::of(&[state]));
+            }
+        }
+        said.then_some(possible)
+    }
+
+    /// What a listing never has, whatever socket it is of: the first word for such.
+    pub fn only_of_events(&self) -> Option<Predicate> {
+        let found = std::cell::RefCell::new(None);
+        self.mentions(&|predicate| {
+            let is_of_events = match predicate {
+                Predicate::Number { of, .. } => of.tables().is_empty(),
+                Predicate::Name { of, .. } => of.tables().is_empty(),
+                Predicate::State { of, .. } => *of != StateOf::Now,
+                _ => false,
+            };
+            if is_of_events {
+                *found.borrow_mut() = Some(predicate.clone());
+            }
+            is_of_events
+        });
+        found.into_inner()
+    }
+}
+
+const UNIX: TableSet = TableSet::of(&[Table::UnixStream, Table::UnixDgram, Table::UnixSeqpacket]);
+const INET: TableSet =
+    TableSet::of(&[Table::Tcp, Table::Mptcp, Table::Dccp, Table::Udp, Table::Raw, Table::Sctp]);
+const TCP: TableSet = TableSet::of(&[Table::Tcp]);
+const CONNECTIONS: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
+
+impl Number {
+    fn need(self) -> Option<Need> {
+        match self {
+            Number::Pid | Number::Gid => Some(Need::Owners),
+            Number::Uid => Some(Need::UnixUser),
+            Number::Netns => Some(Need::Netns),
+            Number::Tos | Number::Priority => Some(Need::Tos),
+            Number::Rtt
+            | Number::RttVar
+            | Number::MinRtt
+            | Number::Rto
+            | Number::Cwnd
+            | Number::Mss
+            | Number::Retrans
+            | Number::Lost
+            | Number::Sent
+            | Number::Received
+            | Number::LastSent
+            | Number::LastReceived
+            | Number::Idle => Some(Need::Info),
+            Number::Inode
+            | Number::Cookie
+            | Number::ReceiveQueue
+            | Number::SendQueue
+            | Number::Backlog
+            | Number::Age
+            | Number::Duration => None,
+        }
+    }
+
+    /// The tables whose sockets may have it, as a listing shows them.
+    fn tables(self) -> TableSet {
+        match self {
+            Number::Pid | Number::Gid | Number::Inode | Number::Cookie | Number::Netns => {
+                TableSet::ALL
+            }
+            Number::Uid => TableSet::ALL.without(TableSet::of(&[
+                Table::Netlink,
+                Table::VsockStream,
+                Table::VsockDgram,
+            ])),
+
+            Number::ReceiveQueue | Number::SendQueue => TableSet::ALL.without(TableSet::of(&[
+                Table::VsockStream,
+                Table::VsockDgram,
+                Table::Xdp,
+            ])),
+            Number::Backlog => INET.union(UNIX),
+            Number::Tos | Number::Priority => INET,
+            Number::Rtt
+            | Number::RttVar
+            | Number::MinRtt
+            | Number::Rto
+            | Number::Cwnd
+            | Number::Mss
+            | Number::Lost => TCP,
+            Number::Retrans
+            | Number::Sent
+            | Number::Received
+            | Number::LastSent
+            | Number::LastReceived
+            | Number::Idle => CONNECTIONS,
+            Number::Age | Number::Duration => TableSet::EMPTY,
+        }
+    }
+}
+
+impl Name {
+    /// The tables whose sockets may have it, as a listing shows them.
+    fn tables(self) -> TableSet {
+        match self {
+            Name::Comm => TableSet::ALL,
+            Name::CongestionControl => CONNECTIONS,
+            Name::Cgroup | Name::Unit | Name::Container | Name::Pod | Name::Timer => INET,
+            Name::Path => UNIX,
+            Name::Reason | Name::Opened | Name::End => TableSet::EMPTY,
+        }
+    }
+}
