@@ -1,160 +1,140 @@
-//! Which processes hold which socket: inode -> holders.
+//! Which processes hold which socket.
 //!
-//! One table that any source can fill: [`walk`] from /proc, [`iterator`] from the kernel's own
-//! structures. Knows neither sockets nor output.
+//! One table, [`Owners`], and two ways to fill it with the same result: a [`walk`] over /proc, and an
+//! eBPF [`iterator`], which costs more at the start and far less per descriptor. Knows neither
+//! sockets nor output.
 
 pub mod iterator;
 pub mod selinux;
+mod table;
 mod walk;
 
-pub use walk::{Contexts, Granularity, Walk, WalkError};
+use std::fs;
+use std::path::Path;
+use std::thread;
 
-use rustc_hash::FxHashMap;
+pub use table::{DescriptorId, Holder, Owners, TaskId};
+pub use walk::WalkError;
 
 use crate::socket::Inode;
+use iterator::{IteratorError, SocketDescriptors};
 
-/// The holders of every socket that was seen.
-#[derive(Debug, Default)]
-pub struct Owners {
-    /// The newest descriptor of each socket; older ones hang behind it.
-    newest: FxHashMap<Inode, u32>,
-    descriptors: Vec<Descriptor>,
-    tasks: Vec<Task>,
-    /// Names and security contexts, one after the other.
-    text: Vec<u8>,
-    socket_contexts: FxHashMap<u32, Span>,
-    kernel_context: Option<Span>,
-    refused: u32,
+/// Whether each thread is looked at by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Granularity {
+    #[default]
+    Processes,
+    Threads,
 }
 
-#[derive(Debug, Clone, Copy)]
-struct Descriptor {
-    task: TaskId,
-    fd: u32,
-    older: u32,
+/// Which SELinux contexts to collect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Contexts {
+    #[default]
+    None,
+    Processes,
+    ProcessesAndSockets,
 }
 
-const NONE: u32 = u32::MAX;
-
-#[derive(Debug, Clone, Copy)]
-struct Task {
-    pid: u32,
-    tid: u32,
-    comm: Span,
-    context: Option<Span>,
+/// What to collect.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Wanted {
+    pub granularity: Granularity,
+    pub contexts: Contexts,
 }
 
-/// A piece of [`Owners::text`].
-#[derive(Debug, Clone, Copy)]
-struct Span {
-    start: u32,
-    len: u32,
+/// Where to collect it from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Source {
+    /// The iterator where it may be used and pays, the walk elsewhere.
+    #[default]
+    Auto,
+    Walk,
+    Iterator,
 }
 
-/// A task that was added to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TaskId(u32);
-
-/// A descriptor that was added to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DescriptorId(u32);
-
-/// One descriptor of a socket and the task that has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Holder<'a> {
-    pub pid: u32,
-    /// The thread; that of the process itself unless threads were asked for.
-    pub tid: u32,
-    pub fd: u32,
-    /// As the process chose it: any bytes.
-    pub comm: &'a [u8],
-    /// SELinux contexts, where they were asked for.
-    pub process_context: Option<&'a [u8]>,
-    pub socket_context: Option<&'a [u8]>,
+/// Why the owners are not known.
+#[derive(Debug, thiserror::Error)]
+pub enum OwnersError {
+    #[error(transparent)]
+    Walk(#[from] WalkError),
+    #[error(transparent)]
+    Iterator(#[from] IteratorError),
+    #[error("the iterator tells of neither threads nor SELinux contexts: they take a walk")]
+    NotByIterator,
+    #[error(
+        "{root} does not show the processes by their numbers in the initial PID namespace, \
+        as the iterator does"
+    )]
+    OtherNumbers { root: String },
 }
 
-impl Owners {
-    pub fn add_task(&mut self, pid: u32, tid: u32, comm: &[u8], context: Option<&[u8]>) -> TaskId {
-        let task = Task {
-            pid,
-            tid,
-            comm: self.store(comm),
-            context: context.map(|context| self.store(context)),
+/// From how many open files on the host the iterator pays (docs/BENCHMARKS.md).
+const ITERATOR_PAYS: u64 = 40_000;
+/// From how many open files on the host the walk takes longer than threads to start.
+const THREADS_PAY: u64 = 2_000;
+const MOST_THREADS: usize = 8;
+
+/// Collects the owners of all sockets; `root` is where /proc is.
+pub fn collect(wanted: Wanted, source: Source, root: &Path) -> Result<Owners, OwnersError> {
+    let is_simple =
+        wanted.granularity == Granularity::Processes && wanted.contexts == Contexts::None;
+    let open_files = open_files(root);
+    match source {
+        Source::Iterator if !is_simple => return Err(OwnersError::NotByIterator),
+        Source::Iterator if !shows_initial_pids(root) => {
+            return Err(OwnersError::OtherNumbers { root: root.display().to_string() });
+        }
+        Source::Iterator => return Ok(iterate()?),
+        Source::Auto if is_simple && open_files >= ITERATOR_PAYS && shows_initial_pids(root) => {
+            // Where the kernel has no such iterator, the walk takes its time.
+            if let Ok(owners) = iterate() {
+                return Ok(owners);
+            }
+        }
+        Source::Auto | Source::Walk => {}
+    }
+    let threads = match open_files {
+        ..THREADS_PAY => 1,
+        _ => thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS)),
+    };
+    Ok(walk::walk(wanted, root, threads)?)
+}
+
+/// How many open files the host has, in all namespaces: what either way visits. Copies of a
+/// descriptor do not count, nor is the number exact.
+fn open_files(root: &Path) -> u64 {
+    let text = fs::read_to_string(root.join("sys/fs/file-nr")).unwrap_or_default();
+    text.split_whitespace().next().and_then(|count| count.parse().ok()).unwrap_or(0)
+}
+
+/// Whether the processes below `root` have the numbers that the iterator gives them.
+fn shows_initial_pids(root: &Path) -> bool {
+    const INITIAL: &str = "pid:[4026531836]";
+    let link = |name| fs::read_link(root.join(name));
+    link("self").is_ok_and(|pid| pid == Path::new(&std::process::id().to_string()))
+        && link("self/ns/pid").is_ok_and(|namespace| namespace == Path::new(INITIAL))
+}
+
+fn iterate() -> Result<Owners, IteratorError> {
+    let mut owners = Owners::default();
+    let mut task = None;
+    SocketDescriptors::open()?.for_each(&mut |descriptor| {
+        // A thread with descriptors of its own is none of the process.
+        if descriptor.tid != descriptor.tgid {
+            return;
+        }
+        let id = match task {
+            Some((pid, id)) if pid == descriptor.tgid => id,
+            _ => {
+                let comm = descriptor.comm.split(|byte| *byte == 0).next().unwrap_or_default();
+                owners.add_task(descriptor.tgid, descriptor.tid, comm, None)
+            }
         };
-        self.tasks.push(task);
-        TaskId(index(self.tasks.len() - 1))
-    }
-
-    pub fn add_descriptor(&mut self, inode: Inode, task: TaskId, fd: u32) -> DescriptorId {
-        let id = index(self.descriptors.len());
-        let older = self.newest.insert(inode, id).unwrap_or(NONE);
-        self.descriptors.push(Descriptor { task, fd, older });
-        DescriptorId(id)
-    }
-
-    pub fn set_socket_context(&mut self, descriptor: DescriptorId, context: &[u8]) {
-        let span = self.store(context);
-        self.socket_contexts.insert(descriptor.0, span);
-    }
-
-    /// The context of what the kernel itself holds.
-    pub fn set_kernel_context(&mut self, context: &[u8]) {
-        self.kernel_context = Some(self.store(context));
-    }
-
-    /// The SELinux context of a process that holds sockets, or of the kernel (pid 0).
-    pub fn context(&self, pid: u32) -> Option<&[u8]> {
-        let span = match pid {
-            0 => self.kernel_context,
-            _ => self.tasks.iter().find(|task| task.pid == pid).and_then(|task| task.context),
-        };
-        span.map(|span| self.text(span))
-    }
-
-    /// Counts a process whose descriptors could not be seen.
-    pub fn add_refused(&mut self) {
-        self.refused += 1;
-    }
-
-    /// How many processes' descriptors could not be seen for want of permission.
-    pub fn refused(&self) -> u32 {
-        self.refused
-    }
-
-    /// The holders of a socket, the newest first.
-    pub fn holders(&self, inode: Inode) -> impl Iterator<Item = Holder<'_>> {
-        let mut next = self.newest.get(&inode).copied().unwrap_or(NONE);
-        std::iter::from_fn(move || {
-            let id = next;
-            let descriptor = *self.descriptors.get(id as usize)?;
-            next = descriptor.older;
-            let task = self.tasks.get(descriptor.task.0 as usize)?;
-            Some(Holder {
-                pid: task.pid,
-                tid: task.tid,
-                fd: descriptor.fd,
-                comm: self.text(task.comm),
-                process_context: task.context.map(|span| self.text(span)),
-                socket_context: self.socket_contexts.get(&id).map(|span| self.text(*span)),
-            })
-        })
-    }
-
-    fn store(&mut self, bytes: &[u8]) -> Span {
-        let span = Span { start: index(self.text.len()), len: index(bytes.len()) };
-        self.text.extend_from_slice(bytes);
-        span
-    }
-
-    fn text(&self, span: Span) -> &[u8] {
-        let start = span.start as usize;
-        &self.text[start..start + span.len as usize]
-    }
-}
-
-/// Positions are kept in four bytes: the kernel has no room for that many descriptors.
-fn index(position: usize) -> u32 {
-    u32::try_from(position).expect("fewer than four thousand million descriptors")
+        task = Some((descriptor.tgid, id));
+        owners.add_descriptor(Inode(descriptor.inode), id, descriptor.fd);
+    })?;
+    Ok(owners)
 }
 
 #[cfg(test)]
@@ -162,41 +142,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn holders_come_newest_first() {
-        let mut owners = Owners::default();
-        let a = owners.add_task(1, 1, b"a", None);
-        owners.add_descriptor(Inode(7), a, 3);
-        owners.add_descriptor(Inode(8), a, 4);
-        let b = owners.add_task(2, 5, b"b)", Some(b"ctx"));
-        let descriptor = owners.add_descriptor(Inode(7), b, 9);
-        owners.set_socket_context(descriptor, b"sock");
-        let seven: Vec<_> = owners.holders(Inode(7)).collect();
-        assert_eq!(
-            seven,
-            [
-                Holder {
-                    pid: 2,
-                    tid: 5,
-                    fd: 9,
-                    comm: b"b)",
-                    process_context: Some(b"ctx"),
-                    socket_context: Some(b"sock"),
-                },
-                Holder {
-                    pid: 1,
-                    tid: 1,
-                    fd: 3,
-                    comm: b"a",
-                    process_context: None,
-                    socket_context: None,
-                },
-            ]
-        );
-        assert_eq!(owners.holders(Inode(8)).count(), 1);
-        assert_eq!((owners.context(2), owners.context(1)), (Some(&b"ctx"[..]), None));
-        assert_eq!(owners.context(0), None);
-        owners.set_kernel_context(b"kernel");
-        assert_eq!(owners.context(0), Some(&b"kernel"[..]));
-        assert_eq!(owners.holders(Inode(9)).count(), 0);
+    fn this_host_has_open_files() {
+        assert!(open_files(Path::new("/proc")) > 3);
+        assert_eq!(open_files(Path::new("/nonexistent")), 0);
+        assert!(!shows_initial_pids(Path::new("/nonexistent")));
+    }
+
+    #[test]
+    fn the_iterator_is_not_asked_for_what_it_cannot_tell() {
+        let threads = Wanted { granularity: Granularity::Threads, ..Wanted::default() };
+        let error = collect(threads, Source::Iterator, Path::new("/proc")).unwrap_err();
+        assert!(matches!(error, OwnersError::NotByIterator));
     }
 }

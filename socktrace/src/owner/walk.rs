@@ -1,4 +1,5 @@
-//! Fills the table by a walk over /proc/PID/fd, without an allocation per descriptor.
+//! Fills the table by a walk over /proc/PID/fd, without an allocation per descriptor; by several
+//! threads where there is much to walk over.
 
 use std::ffi::{CStr, OsStr};
 use std::io::Write;
@@ -6,34 +7,19 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 
 use rustix::fs::{CWD, Mode, OFlags, RawDir};
 use rustix::io::Errno;
 
 use super::selinux::{UNAVAILABLE, kernel_context, trim};
-use super::{Owners, TaskId};
+use super::{Contexts, Granularity, Owners, Wanted};
 use crate::socket::Inode;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::CLOEXEC);
 const ENTRIES: usize = 32 * 1024;
-
-/// Whether each thread is looked at by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Granularity {
-    #[default]
-    Processes,
-    Threads,
-}
-
-/// Which SELinux contexts to collect.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub enum Contexts {
-    #[default]
-    None,
-    Processes,
-    ProcessesAndSockets,
-}
 
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read the processes in {}: {source}", root.display())]
@@ -42,41 +28,74 @@ pub struct WalkError {
     source: Errno,
 }
 
-/// What to collect.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Walk {
-    pub granularity: Granularity,
-    pub contexts: Contexts,
+/// Collects the owners of all sockets from a /proc, with that many threads. Processes that exit
+/// meanwhile are left out; those that may not be looked at are counted.
+pub(super) fn walk(wanted: Wanted, root: &Path, threads: usize) -> Result<Owners, WalkError> {
+    let failed = |source| WalkError { root: root.to_owned(), source };
+    let proc = rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty()).map_err(failed)?;
+    let pids = processes(&proc).map_err(failed)?;
+    let mut owners = Owners::default();
+    if wanted.contexts != Contexts::None
+        && let Some(context) = kernel_context()
+    {
+        owners.set_kernel_context(&context);
+    }
+    let walker = Walker { wanted, root, proc: proc.as_fd() };
+    if threads <= 1 {
+        for pid in pids {
+            walker.process(pid).add_to(&mut owners);
+        }
+        return Ok(owners);
+    }
+    for process in walker.side_by_side(&pids, threads) {
+        process.add_to(&mut owners);
+    }
+    Ok(owners)
 }
 
-impl Walk {
-    /// Collects the owners of all sockets from a /proc. Processes that exit meanwhile are left
-    /// out; those that may not be looked at are counted.
-    pub fn run(self, root: &Path) -> Result<Owners, WalkError> {
-        let failed = |source| WalkError { root: root.to_owned(), source };
-        let proc = rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty()).map_err(failed)?;
-        let mut walker = Walker { walk: self, root, owners: Owners::default() };
-        if self.contexts != Contexts::None
-            && let Some(context) = kernel_context()
-        {
-            walker.owners.set_kernel_context(&context);
+/// The processes, in the order of their numbers, as /proc lists them.
+fn processes(proc: &OwnedFd) -> Result<Vec<u32>, Errno> {
+    let mut buffer = [MaybeUninit::uninit(); ENTRIES];
+    let mut entries = RawDir::new(proc, &mut buffer);
+    let mut pids = Vec::new();
+    while let Some(entry) = entries.next() {
+        pids.extend(number(entry?.file_name()));
+    }
+    Ok(pids)
+}
+
+/// What is found of one process: the tasks of it that hold sockets.
+#[derive(Default)]
+struct Process {
+    tasks: Vec<Task>,
+    is_refused: bool,
+}
+
+struct Task {
+    pid: u32,
+    tid: u32,
+    comm: Vec<u8>,
+    context: Option<Vec<u8>>,
+    descriptors: Vec<(Inode, u32)>,
+    /// One for each descriptor, where they are wanted.
+    socket_contexts: Vec<Vec<u8>>,
+}
+
+impl Process {
+    fn add_to(self, owners: &mut Owners) {
+        if self.is_refused {
+            owners.add_refused();
         }
-        // One buffer per depth: a directory is read on after those inside it.
-        let mut pids = [MaybeUninit::uninit(); ENTRIES];
-        let mut tids = [MaybeUninit::uninit(); ENTRIES];
-        let mut entries = RawDir::new(&proc, &mut pids);
-        while let Some(entry) = entries.next() {
-            let entry = entry.map_err(failed)?;
-            let Some(pid) = number(entry.file_name()) else { continue };
-            if walker.task(proc.as_fd(), &Place::process(pid)).is_err_and(|e| e == Errno::ACCESS) {
-                walker.owners.add_refused();
-                continue;
-            }
-            if self.granularity == Granularity::Threads {
-                walker.threads(proc.as_fd(), pid, &mut tids);
+        for task in self.tasks {
+            let id = owners.add_task(task.pid, task.tid, &task.comm, task.context.as_deref());
+            let mut contexts = task.socket_contexts.iter();
+            for (inode, fd) in task.descriptors {
+                let descriptor = owners.add_descriptor(inode, id, fd);
+                if let Some(context) = contexts.next() {
+                    owners.set_socket_context(descriptor, context);
+                }
             }
         }
-        Ok(walker.owners)
     }
 }
 
@@ -116,33 +135,83 @@ impl Place {
     }
 }
 
+#[derive(Clone, Copy)]
 struct Walker<'a> {
-    walk: Walk,
+    wanted: Wanted,
     root: &'a Path,
-    owners: Owners,
+    proc: BorrowedFd<'a>,
 }
 
 impl Walker<'_> {
-    fn threads(&mut self, proc: BorrowedFd<'_>, pid: u32, buffer: &mut [MaybeUninit<u8>]) {
-        let Ok(folder) = Place::process(pid).open(proc, b"/task", DIRECTORY) else { return };
-        let mut entries = RawDir::new(&folder, buffer);
+    /// All processes, in their order: each thread takes the next one that nobody has taken.
+    fn side_by_side(self, pids: &[u32], threads: usize) -> Vec<Process> {
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut done = Vec::new();
+            while let at = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(pid) = pids.get(at)
+            {
+                done.push((at, self.process(*pid)));
+            }
+            done
+        };
+        let mut all = thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let mut all = work();
+            for other in others {
+                match other.join() {
+                    Ok(done) => all.extend(done),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        });
+        all.sort_unstable_by_key(|(at, _)| *at);
+        all.into_iter().map(|(_, process)| process).collect()
+    }
+
+    fn process(self, pid: u32) -> Process {
+        let mut process = Process::default();
+        match self.task(&mut Place::process(pid)) {
+            Ok(task) => process.tasks.extend(task),
+            Err(Errno::ACCESS) => {
+                process.is_refused = true;
+                return process;
+            }
+            // It has exited.
+            Err(_) => {}
+        }
+        if self.wanted.granularity == Granularity::Threads {
+            self.threads(pid, &mut process.tasks);
+        }
+        process
+    }
+
+    /// The threads beside the one that stands for the process.
+    fn threads(self, pid: u32, tasks: &mut Vec<Task>) {
+        let Ok(folder) = Place::process(pid).open(self.proc, b"/task", DIRECTORY) else { return };
+        let mut buffer = [MaybeUninit::uninit(); ENTRIES];
+        let mut entries = RawDir::new(&folder, &mut buffer);
         while let Some(Ok(entry)) = entries.next() {
             match number(entry.file_name()) {
                 // A thread that is gone, or whose process is, holds nothing.
-                Some(tid) if tid != pid => drop(self.task(proc, &Place::thread(pid, tid))),
+                Some(tid) if tid != pid => {
+                    tasks.extend(self.task(&mut Place::thread(pid, tid)).ok().flatten());
+                }
                 _ => {}
             }
         }
     }
 
-    fn task(&mut self, proc: BorrowedFd<'_>, place: &Place) -> Result<(), Errno> {
-        let mut place = Place { path: place.path, ..*place };
-        let folder = place.open(proc, b"/fd", DIRECTORY)?;
+    /// A task, if it holds sockets.
+    fn task(self, place: &mut Place) -> Result<Option<Task>, Errno> {
+        let folder = place.open(self.proc, b"/fd", DIRECTORY)?;
         let mut buffer = [MaybeUninit::uninit(); ENTRIES];
         let mut entries = RawDir::new(&folder, &mut buffer);
         let mut task = None;
         while let Some(entry) = entries.next() {
-            let entry = entry?;
+            // What was found of a task that exits amid is kept.
+            let Ok(entry) = entry else { break };
             let Some(fd) = number(entry.file_name()) else { continue };
             let mut link = [MaybeUninit::uninit(); 64];
             let Ok((link, _)) = rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link)
@@ -150,37 +219,45 @@ impl Walker<'_> {
                 continue;
             };
             let Some(inode) = socket_inode(link) else { continue };
-            let task = *task.get_or_insert_with(|| self.add_task(proc, &mut place));
-            self.add_descriptor(inode, task, &place, fd);
+            let task = task.get_or_insert_with(|| self.begin_task(place));
+            task.descriptors.push((inode, fd));
+            if self.wanted.contexts == Contexts::ProcessesAndSockets {
+                task.socket_contexts.push(self.socket_context(place, fd));
+            }
         }
-        Ok(())
+        Ok(task)
     }
 
-    fn add_task(&mut self, proc: BorrowedFd<'_>, place: &mut Place) -> TaskId {
+    fn begin_task(self, place: &mut Place) -> Task {
         let mut stat = [0; 256];
-        let stat = read_into(place.open(proc, b"/stat", FILE), &mut stat);
+        let stat = read_into(place.open(self.proc, b"/stat", FILE), &mut stat);
         let mut context = [0; 4096];
-        let context = match self.walk.contexts {
+        let context = match self.wanted.contexts {
             Contexts::None => None,
-            _ => Some(match read_into(place.open(proc, b"/attr/current", FILE), &mut context) {
-                [] => UNAVAILABLE,
-                label => trim(label),
-            }),
+            _ => {
+                Some(match read_into(place.open(self.proc, b"/attr/current", FILE), &mut context) {
+                    [] => UNAVAILABLE,
+                    label => trim(label),
+                })
+            }
         };
-        self.owners.add_task(place.pid, place.tid, comm(stat), context)
+        Task {
+            pid: place.pid,
+            tid: place.tid,
+            comm: comm(stat).to_vec(),
+            context: context.map(<[u8]>::to_vec),
+            descriptors: Vec::new(),
+            socket_contexts: Vec::new(),
+        }
     }
 
-    fn add_descriptor(&mut self, inode: Inode, task: TaskId, place: &Place, fd: u32) {
-        let descriptor = self.owners.add_descriptor(inode, task, fd);
-        if self.walk.contexts == Contexts::ProcessesAndSockets {
-            let folder = OsStr::from_bytes(&place.path[..place.len]);
-            let path = self.root.join(folder).join(format!("fd/{fd}"));
-            let mut label = [0; 255];
-            let context = match rustix::fs::getxattr(&path, c"security.selinux", &mut label[..]) {
-                Ok(len) => trim(&label[..len]),
-                Err(_) => UNAVAILABLE,
-            };
-            self.owners.set_socket_context(descriptor, context);
+    fn socket_context(self, place: &Place, fd: u32) -> Vec<u8> {
+        let folder = OsStr::from_bytes(&place.path[..place.len]);
+        let path = self.root.join(folder).join(format!("fd/{fd}"));
+        let mut label = [0; 255];
+        match rustix::fs::getxattr(&path, c"security.selinux", &mut label[..]) {
+            Ok(len) => trim(&label[..len]).to_vec(),
+            Err(_) => UNAVAILABLE.to_vec(),
         }
     }
 }
@@ -257,13 +334,13 @@ mod tests {
         let mut expected = [listener.as_raw_fd() as u32, copy.as_raw_fd() as u32];
         expected.sort_unstable_by(|a, b| b.cmp(a));
 
-        let owners = Walk::default().run(Path::new("/proc")).unwrap();
+        let owners = walk(Wanted::default(), Path::new("/proc"), 1).unwrap();
         let mine: Vec<_> = owners.holders(inode).filter(|h| h.pid == std::process::id()).collect();
         assert_eq!(mine.iter().map(|h| h.fd).collect::<Vec<_>>(), expected);
         assert!(mine.iter().all(|h| h.tid == h.pid && h.process_context.is_none()));
 
-        let threads = Walk { granularity: Granularity::Threads, ..Walk::default() };
-        let owners = threads.run(Path::new("/proc")).unwrap();
+        let threads = Wanted { granularity: Granularity::Threads, ..Wanted::default() };
+        let owners = walk(threads, Path::new("/proc"), 3).unwrap();
         let this_thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let by_thread = owners.holders(inode).filter(|h| h.tid == this_thread).count();
         assert_eq!(by_thread, expected.len());
@@ -271,7 +348,7 @@ mod tests {
 
     #[test]
     fn a_proc_that_is_not_there_is_an_error() {
-        let error = Walk::default().run(Path::new("/nonexistent")).unwrap_err();
+        let error = walk(Wanted::default(), Path::new("/nonexistent"), 1).unwrap_err();
         assert!(error.to_string().contains("/nonexistent"), "{error}");
     }
 }
