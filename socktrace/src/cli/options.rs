@@ -58,6 +58,7 @@ pub enum Flag {
     Filter,
     Json,
     JsonLines,
+    Owners,
 }
 
 struct Definition {
@@ -167,6 +168,13 @@ const DEFINITIONS: &[Definition] = &[
 const OWN_DEFINITIONS: &[Definition] = &[
     switch(Flag::Json, 'j', "json", "print a JSON array (docs/schema.md)"),
     long_switch(Flag::JsonLines, "json-lines", "print a JSON object per line"),
+    Definition {
+        flag: Flag::Owners,
+        short: None,
+        long: "owners",
+        value: Some("SOURCE"),
+        help: "find the processes of -p by SOURCE: walk (over /proc), iterator (eBPF), auto",
+    },
 ];
 
 /// The options that there are under a name.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::options::{Flag, Typed};
 use crate::filter::c_number;
 use crate::names::NameOptions;
-use crate::owner::Contexts;
+use crate::owner::{Contexts, Source};
 use crate::procfs;
 use crate::render::json::listing::Framing;
 use crate::render::show::{Header, Holders, Layout, NumberStyle, Queues, Show};
@@ -31,6 +31,8 @@ pub struct Plan {
     /// Whether addresses are shown by the names of their hosts.
     pub resolve_hosts: bool,
     pub netns: Option<OsString>,
+    /// Where the holders of sockets are collected from.
+    pub owners: Source,
     processes: bool,
     threads: bool,
     /// Where the filter's text is, before the words.
@@ -111,6 +113,8 @@ pub enum PlanError {
     TwoFilterFiles,
     #[error("invalid BPF map ID {0}")]
     MapId(String),
+    #[error("\"{0}\" is no source of owners: auto, walk or iterator is expected")]
+    Owners(String),
     #[error("--bpf-maps and --bpf-map-id cannot be used together")]
     MapsAndMapId,
 }
@@ -118,7 +122,13 @@ pub enum PlanError {
 impl PlanError {
     /// Whether the usage is shown, as for an option that does not exist.
     pub fn is_usage(&self) -> bool {
-        matches!(self, PlanError::Family(_) | PlanError::Table(_) | PlanError::TwoFilterFiles)
+        matches!(
+            self,
+            PlanError::Family(_)
+                | PlanError::Table(_)
+                | PlanError::TwoFilterFiles
+                | PlanError::Owners(_)
+        )
     }
 }
 
@@ -145,6 +155,7 @@ impl Action {
             format: Format::default(),
             resolve_hosts: false,
             netns: None,
+            owners: Source::default(),
             processes: false,
             threads: false,
             filter_file: None,
@@ -253,6 +264,7 @@ impl Plan {
             }
             Flag::Json => self.format = Format::Json(Framing::Array),
             Flag::JsonLines => self.format = Format::Json(Framing::Lines),
+            Flag::Owners => self.owners = owners_from(&value)?,
             Flag::Diag => self.task = Task::DumpTcp(value.into()),
             Flag::Filter => {
                 if self.filter_file.replace(value.into()).is_some() {
@@ -368,6 +380,16 @@ fn family_tables(family: Family) -> TableSet {
         Family::Tipc => TableSet::of(&[Table::Tipc]),
         Family::Xdp => TableSet::of(&[Table::Xdp]),
     }
+}
+
+fn owners_from(name: &OsString) -> Result<Source, PlanError> {
+    let name = name.to_string_lossy();
+    Ok(match &*name {
+        "auto" => Source::Auto,
+        "walk" => Source::Walk,
+        "iterator" => Source::Iterator,
+        _ => return Err(PlanError::Owners(name.into_owned())),
+    })
 }
 
 fn family_named(name: &OsString) -> Result<Family, PlanError> {

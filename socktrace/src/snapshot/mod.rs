@@ -16,7 +16,7 @@ use crate::diag::DumpEnd;
 use crate::diag::inet::storage_map;
 use crate::filter::{self, Expr, FilterError, Listed, Missing, Need, Surroundings, Verdict};
 use crate::names::Names;
-use crate::owner::{Granularity, Owners, Source, Wanted};
+use crate::owner::{Granularity, Owners, Wanted};
 use crate::procfs::summary::Summary;
 use crate::procfs::{ProcError, Skipped};
 use crate::render::Printer;
@@ -213,7 +213,7 @@ fn read_owners(plan: &Plan, asked_by_filter: bool) -> Result<Option<Owners>> {
         Holders::Hidden | Holders::Processes => Granularity::Processes,
     };
     let wanted = Wanted { granularity, contexts: plan.show.contexts };
-    let owners = owner::collect(wanted, Source::Auto, &procfs::root())?;
+    let owners = owner::collect(wanted, plan.owners, &procfs::root())?;
     // `ss` is silent here, and scripts may take stderr for part of the listing. But a filter by
     // owners that not all are known of may leave out what it should not.
     if owners.refused() > 0 && (asked_by_filter || io::stderr().is_terminal()) {
