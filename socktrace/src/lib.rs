@@ -3,6 +3,7 @@
 
 pub mod bpfmap;
 pub mod cli;
+pub mod container;
 pub mod diag;
 pub mod event;
 pub mod filter;

@@ -59,7 +59,7 @@ pub(super) fn mount_point() -> Option<PathBuf> {
 }
 
 /// White space and backslashes in `/proc/mounts` are octal.
-fn unescape(path: &[u8]) -> Vec<u8> {
+pub(crate) fn unescape(path: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(path.len());
     let mut rest = path;
     while let Some((&byte, after)) = rest.split_first() {

@@ -1,7 +1,8 @@
 //! Interfaces by index and by name, as the kernel of this network namespace knows them.
 
-use std::cell::{OnceCell, RefCell};
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice};
@@ -10,7 +11,7 @@ use super::number;
 
 #[derive(Debug, Default)]
 pub(super) struct Interfaces {
-    socket: OnceCell<Option<OwnedFd>>,
+    socket: RefCell<Option<Rc<OwnedFd>>>,
     names: RefCell<FxHashMap<u32, Option<Box<str>>>>,
 }
 
@@ -33,12 +34,21 @@ impl Interfaces {
         netdevice::name_to_index(self.socket()?, std::str::from_utf8(name).ok()?).ok()
     }
 
-    fn socket(&self) -> Option<&OwnedFd> {
-        let open = || {
+    /// Both the names and the socket are of one network namespace.
+    pub(super) fn forget(&self) {
+        self.names.borrow_mut().clear();
+        *self.socket.borrow_mut() = None;
+    }
+
+    fn socket(&self) -> Option<Rc<OwnedFd>> {
+        let mut socket = self.socket.borrow_mut();
+        if socket.is_none() {
             let flags = SocketFlags::CLOEXEC;
             // Not a UNIX socket: it would stand in a listing of those.
-            rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).ok()
-        };
-        self.socket.get_or_init(open).as_ref()
+            let opened =
+                rustix::net::socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None);
+            *socket = opened.ok().map(Rc::new);
+        }
+        socket.clone()
     }
 }

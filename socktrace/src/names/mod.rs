@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 
 use self::cgroup::Cgroups;
+pub(crate) use self::cgroup::unescape as unescape_mount;
 use self::database::{Protocols, Services};
 use self::group::Groups;
 use self::host::Hosts;
@@ -126,6 +127,11 @@ impl Names {
     /// An interface, `if` and its index if it is gone.
     pub fn interface(&self, ifindex: u32, out: &mut Vec<u8>) {
         self.interfaces.name(ifindex, out);
+    }
+
+    /// Forgets what holds in one network namespace only.
+    pub fn leave_namespace(&self) {
+        self.interfaces.forget();
     }
 
     /// The path of a cgroup below the root of its hierarchy.

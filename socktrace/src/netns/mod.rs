@@ -1,7 +1,10 @@
-//! Entering a network namespace by the name that `ip netns` gave it.
+//! Network namespaces: finding all of them, and entering one.
+
+mod find;
+mod target;
 
 use std::fs;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +14,9 @@ use rustix::mount::{MountFlags, MountPropagationFlags, UnmountFlags};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::socket::NetnsId;
+
+pub use find::{Found, Namespace, find};
+pub use target::{enter as enter_other, move_into};
 
 const NAMES: &str = "/run/netns";
 const ETC: &str = "/etc/netns";
@@ -22,6 +28,8 @@ pub enum NetnsError {
     Open { name: String, errno: Errno },
     #[error("setting the network namespace \"{name}\" failed: {}", reason(*errno))]
     Enter { name: String, errno: Errno },
+    #[error("no network namespace, process, file or container goes by the name \"{name}\"")]
+    Nothing { name: String },
     #[error("unshare failed: {}", reason(*.0))]
     Unshare(Errno),
     #[error("\"mount --make-rslave /\" failed: {}", reason(*.0))]
@@ -57,6 +65,22 @@ pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {
     .map_err(NetnsError::Propagation)?;
     mount_sys(name)?;
     Ok(bind_etc(name))
+}
+
+/// Whether `ip netns` has a namespace of that name.
+pub fn is_named(name: &str) -> bool {
+    !name.is_empty() && Path::new(&format!("{NAMES}/{name}")).exists()
+}
+
+fn open(path: &Path) -> Result<OwnedFd, Errno> {
+    // Anything may be named by mistake: a pipe must not hold us up.
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+    rustix::fs::open(path, flags, Mode::empty())
+}
+
+/// Opens the file that a descriptor which only stands for it means.
+fn reopen(file: &OwnedFd) -> Result<OwnedFd, Errno> {
+    open(Path::new(&format!("/proc/self/fd/{}", file.as_raw_fd())))
 }
 
 /// The namespace of the calling thread.

@@ -8,6 +8,9 @@ use std::io::{self, Write};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub enum Column {
+    /// What changed since the last listing.
+    Mark,
+    Netns,
     Netid,
     State,
     RecvQ,
@@ -16,15 +19,18 @@ pub enum Column {
     LocalPort,
     PeerAddress,
     PeerPort,
+    Container,
     Process,
     /// Everything without a column of its own: timer, details, the `-i` line.
     Ext,
 }
 
-const COUNT: usize = 10;
+const COUNT: usize = 13;
 
 impl Column {
     const ALL: [Column; COUNT] = [
+        Column::Mark,
+        Column::Netns,
         Column::Netid,
         Column::State,
         Column::RecvQ,
@@ -33,12 +39,14 @@ impl Column {
         Column::LocalPort,
         Column::PeerAddress,
         Column::PeerPort,
+        Column::Container,
         Column::Process,
         Column::Ext,
     ];
 
     fn header(self) -> &'static str {
         match self {
+            Column::Netns => "Netns",
             Column::Netid => "Netid",
             Column::State => "State",
             Column::RecvQ => "Recv-Q",
@@ -46,19 +54,18 @@ impl Column {
             Column::LocalAddress => "Local Address:",
             Column::PeerAddress => "Peer Address:",
             Column::LocalPort | Column::PeerPort => "Port",
+            Column::Container => "Container",
             Column::Process => "Process",
-            Column::Ext => "",
+            Column::Mark | Column::Ext => "",
         }
     }
 
     /// How far the column keeps from the one before it.
     fn delimiter(self) -> usize {
         match self {
-            Column::Netid
-            | Column::LocalPort
-            | Column::PeerPort
-            | Column::Process
-            | Column::Ext => 0,
+            Column::Mark | Column::LocalPort | Column::PeerPort | Column::Process | Column::Ext => {
+                0
+            }
             _ => 1,
         }
     }
@@ -70,10 +77,22 @@ impl Column {
 }
 
 /// The columns to leave out.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Hidden(u16);
 
+impl Default for Hidden {
+    /// Those that `ss` does not have.
+    fn default() -> Hidden {
+        Hidden(0).and(Column::Mark).and(Column::Netns).and(Column::Container)
+    }
+}
+
 impl Hidden {
+    #[must_use]
+    pub fn without(self, column: Column) -> Hidden {
+        Hidden(self.0 & !(1 << column as u8))
+    }
+
     #[must_use]
     pub fn and(self, column: Column) -> Hidden {
         Hidden(self.0 | 1 << column as u8)
@@ -290,9 +309,10 @@ mod tests {
         String::from_utf8(out).unwrap()
     }
 
-    const SHORT: [&str; COUNT] = ["tcp", "ESTAB", "0", "0", "1:", "2", "3:", "4", "", " x"];
+    const SHORT: [&str; COUNT] =
+        ["", "", "tcp", "ESTAB", "0", "0", "1:", "2", "3:", "4", "", "", " x"];
     const LONG: [&str; COUNT] =
-        ["u_str", "UNCONN", "0", "0", "1:", "2222", "3:", "4", " users", ""];
+        ["", "", "u_str", "UNCONN", "0", "0", "1:", "2222", "3:", "4", "", " users", ""];
 
     #[test]
     fn off_a_terminal_columns_are_as_wide_as_their_longest_field() {

@@ -1,0 +1,233 @@
+//! Every network namespace of the host: those of processes and their threads, and those that a
+//! mount keeps.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustc_hash::FxHashSet;
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
+
+use crate::container::{Home, Homes};
+use crate::names::unescape_mount;
+use crate::socket::NetnsId;
+
+/// Where `ip netns` mounts what it names; /var/run is a link to /run.
+const NAMED: [&[u8]; 2] = [b"/run/netns/", b"/var/run/netns/"];
+/// How many ways to a namespace are kept: the first of them may be gone when it is entered.
+const WAYS: usize = 4;
+
+/// A network namespace that was found.
+#[derive(Debug)]
+pub struct Namespace {
+    pub id: NetnsId,
+    /// The name that `ip netns` gave it, or that of the container or pod whose it is. Any bytes.
+    pub name: Option<Vec<u8>>,
+    ways: Vec<Way>,
+}
+
+/// How to come to a namespace.
+#[derive(Debug)]
+enum Way {
+    /// The file of a task.
+    Task(PathBuf),
+    /// A mount, as processes with this root see it.
+    Mount { root: PathBuf, path: Vec<u8> },
+}
+
+/// What was found, and what could not be looked at.
+#[derive(Debug)]
+pub struct Found {
+    /// The one of the calling thread first, then by id.
+    pub namespaces: Vec<Namespace>,
+    /// Processes that may not be looked at.
+    pub refused: u32,
+}
+
+/// Looks for namespaces.
+pub fn find(proc_root: &Path, homes: &Homes) -> std::io::Result<Found> {
+    let mut search = Search {
+        namespaces: BTreeMap::new(),
+        mount_namespaces: FxHashSet::default(),
+        host: fs::metadata(proc_root.join("1/ns/net")).ok().map(|m| NetnsId(m.ino())),
+        homes,
+        refused: 0,
+    };
+    // The names count as they are here: elsewhere, anybody with a mount namespace of his own makes
+    // them.
+    search.mounts(&proc_root.join("self"), Names::Count);
+    for entry in fs::read_dir(proc_root)?.flatten() {
+        if let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) {
+            search.process(&entry.path(), pid);
+        }
+    }
+    let here = super::current();
+    let mut namespaces: Vec<_> = search.namespaces.into_values().collect();
+    namespaces.sort_by_key(|namespace| (Some(namespace.id) != here, namespace.id));
+    Ok(Found { namespaces, refused: search.refused })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Names {
+    Count,
+    DoNot,
+}
+
+struct Search<'a> {
+    namespaces: BTreeMap<NetnsId, Namespace>,
+    /// Those whose mounts were looked at.
+    mount_namespaces: FxHashSet<u64>,
+    /// That of the first process, in which containers may run too.
+    host: Option<NetnsId>,
+    homes: &'a Homes,
+    refused: u32,
+}
+
+impl Search<'_> {
+    fn process(&mut self, folder: &Path, pid: u32) {
+        let tasks = fs::read_dir(folder.join("task"));
+        for task in tasks.into_iter().flatten().flatten() {
+            let file = task.path().join("ns/net");
+            match fs::metadata(&file) {
+                Ok(metadata) => self.task(NetnsId(metadata.ino()), file, pid),
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                    self.refused += 1;
+                    break;
+                }
+                // The task has ended.
+                Err(_) => {}
+            }
+        }
+        self.mounts(folder, Names::DoNot);
+    }
+
+    fn task(&mut self, id: NetnsId, file: PathBuf, pid: u32) {
+        let is_host = Some(id) == self.host;
+        let homes = self.homes;
+        let namespace = self.add(id, || Way::Task(file));
+        if namespace.name.is_none() && !is_host {
+            namespace.name = homes.of_process(pid).and_then(|home| network_name(&home));
+        }
+    }
+
+    /// The mounts that the process with this folder sees, if nobody's before were the same.
+    fn mounts(&mut self, folder: &Path, names: Names) {
+        let Ok(namespace) = fs::metadata(folder.join("ns/mnt")) else { return };
+        if !self.mount_namespaces.insert(namespace.ino()) {
+            return;
+        }
+        let mut text = Vec::new();
+        if File::open(folder.join("mountinfo")).and_then(|mut f| f.read_to_end(&mut text)).is_err()
+        {
+            return;
+        }
+        for (id, path) in text.split(|byte| *byte == b'\n').filter_map(namespace_mount) {
+            let root = folder.join("root");
+            let namespace = self.add(id, || Way::Mount { root, path: path.clone() });
+            let name = NAMED.iter().find_map(|folder| path.strip_prefix(*folder));
+            if let Some(name) = name.filter(|_| names == Names::Count) {
+                namespace.name.get_or_insert_with(|| name.to_vec());
+            }
+        }
+    }
+
+    fn add(&mut self, id: NetnsId, way: impl FnOnce() -> Way) -> &mut Namespace {
+        let namespace = self.namespaces.entry(id).or_insert_with(|| Namespace {
+            id,
+            name: None,
+            ways: Vec::new(),
+        });
+        if namespace.ways.len() < WAYS {
+            namespace.ways.push(way());
+        }
+        namespace
+    }
+}
+
+/// The containers of a pod share their network.
+fn network_name(home: &Home) -> Option<Vec<u8>> {
+    let container = home.container.as_ref()?;
+    let pod = home
+        .pod
+        .as_ref()
+        .and_then(|pod| Some(format!("{}/{}", pod.namespace.as_deref()?, pod.name.as_deref()?)));
+    Some(pod.unwrap_or_else(|| container.label().to_owned()).into_bytes())
+}
+
+/// The namespace and the mount point in a line of mountinfo: `ID PARENT DEV ROOT POINT ...`, where
+/// the root is `net:[ID]`.
+fn namespace_mount(line: &[u8]) -> Option<(NetnsId, Vec<u8>)> {
+    let mut words = line.split(|byte| *byte == b' ').skip(3);
+    let id = words.next()?.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    let id = std::str::from_utf8(id).ok()?.parse().ok()?;
+    let path = unescape_mount(words.next()?);
+    let mut rest = words.skip_while(|word| *word != b"-");
+    (rest.nth(1)? == b"nsfs").then_some((NetnsId(id), path))
+}
+
+impl Namespace {
+    /// A descriptor of the namespace; `None` if it is gone, or no way leads to it any more.
+    pub fn open(&self) -> Option<OwnedFd> {
+        self.ways.iter().find_map(|way| {
+            let file = match way {
+                Way::Task(file) => super::open(file).ok()?,
+                Way::Mount { root, path } => open_mount(root, path)?,
+            };
+            let is_it = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_ino == self.id.0);
+            is_it.then_some(file)
+        })
+    }
+
+    /// The name, or the number.
+    pub fn label(&self) -> Vec<u8> {
+        self.name.clone().unwrap_or_else(|| self.id.0.to_string().into_bytes())
+    }
+}
+
+/// Opens the file of a namespace and nothing else: what is mounted where is up to whoever made that
+/// mount namespace.
+fn open_mount(root: &Path, path: &[u8]) -> Option<OwnedFd> {
+    let path_only = OFlags::PATH | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(CWD, root, path_only | OFlags::DIRECTORY, Mode::empty()).ok()?;
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    let file = rustix::fs::openat2(root, path, path_only, Mode::empty(), resolve).ok()?;
+    let is_namespace =
+        |stat: Stat| fs::metadata("/proc/self/ns/net").is_ok_and(|m| m.dev() == stat.st_dev);
+    rustix::fs::fstat(&file).is_ok_and(is_namespace).then(|| super::reopen(&file).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_mounts_of_network_namespaces_count() {
+        for (line, expected) in [
+            (
+                &b"36 25 0:4 net:[4026532008] /run/netns/a\\040b rw shared:5 - nsfs nsfs rw"[..],
+                Some((4_026_532_008, &b"/run/netns/a b"[..])),
+            ),
+            (b"36 25 0:4 uts:[4026532008] /run/x rw - nsfs nsfs rw", None),
+            (b"36 25 0:4 net:[4026532008] /run/x rw - tmpfs net rw", None),
+            (b"36 25 0:4 net:[x] /run/x rw - nsfs nsfs rw", None),
+            (b"36 25 0:4 / / rw - ext4 /dev/sda rw", None),
+            (b"", None),
+        ] {
+            let expected = expected.map(|(id, path)| (NetnsId(id), path.to_vec()));
+            assert_eq!(namespace_mount(line), expected, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn the_namespace_of_this_process_comes_first() {
+        let found = find(Path::new("/proc"), &Homes::new("/proc".into())).unwrap();
+        let first = &found.namespaces[0];
+        assert_eq!(Some(first.id), super::super::current());
+        assert!(first.open().is_some());
+        let ids: FxHashSet<_> = found.namespaces.iter().map(|namespace| namespace.id).collect();
+        assert_eq!(ids.len(), found.namespaces.len(), "each once");
+    }
+}
