@@ -13,6 +13,7 @@ use socktrace::diag::{inet, netlink, packet, tipc, transport, unix, vsock, xdp};
 use socktrace::names::Names;
 use socktrace::say::Name;
 use socktrace::render::Printer;
+use socktrace::render::known::Known;
 use socktrace::render::columns::{Hidden, Listing};
 use socktrace::socket::{Socket, Table};
 
@@ -42,7 +43,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut out = io::sink();
     for screen in [None, Some(usize::from(*choice))] {
         let listing = Listing::new(&mut out, screen, Hidden::default());
-        let mut printer = Printer::new(listing, plan.show, &names, None);
+        let mut printer = Printer::new(listing, plan.show, Known::names(&names));
         printer.header().expect("a sink takes all");
         printer.socket(&socket).expect("a sink takes all");
         printer.finish().expect("a sink takes all");

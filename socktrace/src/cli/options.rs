@@ -58,6 +58,9 @@ pub enum Flag {
     Filter,
     Json,
     JsonLines,
+    AllNetns,
+    Container,
+    InnerPids,
     Owners,
 }
 
@@ -168,6 +171,9 @@ const DEFINITIONS: &[Definition] = &[
 const OWN_DEFINITIONS: &[Definition] = &[
     switch(Flag::Json, 'j', "json", "print a JSON array (docs/schema.md)"),
     long_switch(Flag::JsonLines, "json-lines", "print a JSON object per line"),
+    switch(Flag::AllNetns, 'G', "all-netns", "display sockets of all network namespaces"),
+    switch(Flag::Container, 'C', "container", "show the container, pod or systemd unit"),
+    long_switch(Flag::InnerPids, "nspid", "show the pid inside the container with -p"),
     Definition {
         flag: Flag::Owners,
         short: None,
@@ -200,10 +206,12 @@ last-ack|listening|closing|bound-inactive}
      cgroup = PATH, autobound";
 
 /// What was typed: options in their order, then the words of the filter.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Typed {
     pub options: Vec<(Flag, Option<OsString>)>,
     pub words: Vec<OsString>,
+    /// The name that it was typed behind.
+    pub name: Name,
 }
 
 /// Why the command line does not parse, in one line.
@@ -275,6 +283,7 @@ pub fn parse(name: Name, args: &[OsString]) -> Result<Typed, UsageError> {
     Ok(Typed {
         options: found.into_iter().map(|(_, flag, value)| (flag, value)).collect(),
         words: matches.remove_many::<OsString>(WORDS).into_iter().flatten().collect(),
+        name,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::owner::{Contexts, Source};
 use crate::procfs;
 use crate::render::json::listing::Framing;
 use crate::render::show::{Header, Holders, Layout, NumberStyle, Queues, Show};
+use crate::say::Name;
 use crate::socket::{Family, FamilySet, State, StateSet, Table, TableSet};
 
 /// What to do.
@@ -30,7 +31,7 @@ pub struct Plan {
     pub format: Format,
     /// Whether addresses are shown by the names of their hosts.
     pub resolve_hosts: bool,
-    pub netns: Option<OsString>,
+    pub netns: Scope,
     /// Where the holders of sockets are collected from.
     pub owners: Source,
     processes: bool,
@@ -39,6 +40,40 @@ pub struct Plan {
     pub filter_file: Option<PathBuf>,
     pub storage: Storage,
     pub words: Vec<OsString>,
+    name: Name,
+}
+
+/// Whose sockets are shown.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    #[default]
+    Here,
+    /// Those of a namespace that `ip netns` named.
+    Named(OsString),
+    /// Those of a namespace that may also be given by a process, a file or a container.
+    Called(OsString),
+    All,
+}
+
+impl Scope {
+    fn take(&mut self) -> Scope {
+        std::mem::take(self)
+    }
+
+    fn named(self, word: OsString, name: Name) -> Result<Scope, PlanError> {
+        match (self, name) {
+            (Scope::All, _) => Err(PlanError::AllAndOne),
+            (_, Name::Ss) => Ok(Scope::Named(word)),
+            (_, Name::Socktrace) => Ok(Scope::Called(word)),
+        }
+    }
+
+    fn all(self) -> Result<Scope, PlanError> {
+        match self {
+            Scope::Here | Scope::All => Ok(Scope::All),
+            Scope::Named(_) | Scope::Called(_) => Err(PlanError::AllAndOne),
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -115,6 +150,10 @@ pub enum PlanError {
     MapId(String),
     #[error("\"{0}\" is no source of owners: auto, walk or iterator is expected")]
     Owners(String),
+    #[error("--net and --all-netns cannot be used together")]
+    AllAndOne,
+    #[error("--all-netns lists what there is: it cannot be used with {0}")]
+    AllAndTask(&'static str),
     #[error("--bpf-maps and --bpf-map-id cannot be used together")]
     MapsAndMapId,
 }
@@ -154,13 +193,14 @@ impl Action {
             show: Show::default(),
             format: Format::default(),
             resolve_hosts: false,
-            netns: None,
+            netns: Scope::Here,
             owners: Source::default(),
             processes: false,
             threads: false,
             filter_file: None,
             storage: Storage::None,
             words: typed.words,
+            name: typed.name,
         };
         for (flag, value) in typed.options {
             let value = value.unwrap_or_default();
@@ -177,6 +217,15 @@ impl Action {
             (true, false) => Holders::Processes,
             (true, true) => Holders::Threads,
         };
+        match plan.task {
+            Task::Events if plan.netns == Scope::All => {
+                return Err(PlanError::AllAndTask("--events"));
+            }
+            Task::DumpTcp(_) if plan.netns == Scope::All => {
+                return Err(PlanError::AllAndTask("--diag"));
+            }
+            _ => {}
+        }
         // What goes on has no end to close an array at.
         if plan.task == Task::Events && plan.format == Format::Json(Framing::Array) {
             plan.format = Format::Json(Framing::Lines);
@@ -237,7 +286,10 @@ impl Plan {
             Flag::Events => self.task = Task::Events,
             Flag::Context => show.contexts = show.contexts.max(Contexts::Processes),
             Flag::Contexts => show.contexts = Contexts::ProcessesAndSockets,
-            Flag::Net => self.netns = Some(value),
+            Flag::Net => self.netns = self.netns.take().named(value, self.name)?,
+            Flag::AllNetns => self.netns = self.netns.take().all()?,
+            Flag::Container => show.container = true,
+            Flag::InnerPids => show.inner_pids = true,
             Flag::Ipv4 => select.family(Family::Inet),
             Flag::Ipv6 => select.family(Family::Inet6),
             Flag::Packet => select.family(Family::Packet),

@@ -25,6 +25,7 @@ impl Printer<'_, '_> {
             Column::LocalPort,
         );
         self.inet_end(socket, &socket.peer, 0, Column::PeerAddress, Column::PeerPort);
+        self.container();
         self.users(socket.inode);
         match socket.ext.proc_text {
             Some(ProcText::Datagram) => return,

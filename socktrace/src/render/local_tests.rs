@@ -9,6 +9,7 @@ use super::columns::{Column, Hidden, Listing};
 use super::show::{Holders, Layout, NumberStyle, Show};
 use crate::diag::{netlink, packet, tipc, unix, vsock, xdp};
 use crate::names::{NameOptions, Names};
+use crate::render::known::Known;
 use crate::socket::Socket;
 
 macro_rules! recorded {
@@ -42,7 +43,8 @@ fn print(messages: &[Vec<u8>], decode: Decode, show: Show, hidden: Hidden) -> St
         proc_root: "/proc".into(),
     });
     let mut out = Vec::new();
-    let mut printer = Printer::new(Listing::new(&mut out, None, hidden), show, &names, None);
+    let mut printer =
+        Printer::new(Listing::new(&mut out, None, hidden), show, Known::names(&names));
     for message in messages {
         if let Some(socket) = decode(message) {
             printer.socket(&socket).unwrap();

@@ -7,6 +7,7 @@ pub mod escape;
 pub mod event;
 mod inet;
 pub mod json;
+pub mod known;
 #[cfg(test)]
 mod local_tests;
 mod netlink;
@@ -26,12 +27,13 @@ mod xdp;
 use std::io;
 
 use columns::{Column, Listing};
+use known::Known;
 use show::{Holders, Show};
 use users::HolderStyle;
 
 use crate::bpfmap::ValueTypes;
 use crate::names::Names;
-use crate::owner::Owners;
+use crate::netns::Namespace;
 use crate::socket::{Inode, Socket, State};
 
 /// Prints sockets into a listing, one row each.
@@ -39,25 +41,25 @@ pub struct Printer<'a, 'w> {
     listing: Listing<'w>,
     show: Show,
     names: &'a Names,
-    owners: Option<&'a Owners>,
+    known: Known<'a>,
+    /// The name of the network namespace, where that is shown.
+    netns: Vec<u8>,
+    /// The container or unit of the current socket, where that is shown.
+    home: Vec<u8>,
     value_types: ValueTypes,
     /// The SCTP endpoint that was printed last: associations of it stand indented below it.
     sctp_endpoint: Inode,
 }
 
 impl<'a, 'w> Printer<'a, 'w> {
-    /// `owners` fills the Process column.
-    pub fn new(
-        listing: Listing<'w>,
-        show: Show,
-        names: &'a Names,
-        owners: Option<&'a Owners>,
-    ) -> Printer<'a, 'w> {
+    pub fn new(listing: Listing<'w>, show: Show, known: Known<'a>) -> Printer<'a, 'w> {
         Printer {
             listing,
             show,
-            names,
-            owners,
+            names: known.names,
+            known,
+            netns: Vec::new(),
+            home: Vec::new(),
             value_types: ValueTypes::default(),
             sctp_endpoint: Inode(0),
         }
@@ -67,7 +69,22 @@ impl<'a, 'w> Printer<'a, 'w> {
         self.listing.header()
     }
 
+    /// What follows is of this network namespace.
+    pub fn enter(&mut self, namespace: &Namespace) {
+        self.netns.clear();
+        escape::path(&mut self.netns, &namespace.label());
+    }
+
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
+        self.row(socket);
+        self.listing.end_row()
+    }
+
+    fn row(&mut self, socket: &Socket<'_>) {
+        if self.show.container {
+            self.find_home(socket);
+        }
+        self.listing.field(Column::Netns).extend_from_slice(&self.netns);
         match socket {
             Socket::Inet(socket) => self.inet(socket),
             Socket::Unix(socket) => self.unix(socket),
@@ -77,7 +94,6 @@ impl<'a, 'w> Printer<'a, 'w> {
             Socket::Tipc(socket) => self.tipc(socket),
             Socket::Xdp(socket) => self.xdp(socket),
         }
-        self.listing.end_row()
     }
 
     /// Prints what is held back for its widths.
@@ -97,11 +113,25 @@ impl<'a, 'w> Printer<'a, 'w> {
 
     /// The Process column.
     fn users(&mut self, inode: Inode) {
-        let Some(owners) = self.owners else { return };
         let style = match self.show.holders {
+            Holders::Hidden => return,
+            Holders::Processes => HolderStyle::Process,
             Holders::Threads => HolderStyle::Thread,
-            Holders::Hidden | Holders::Processes => HolderStyle::Process,
         };
-        users::users(self.listing.field(Column::Process), owners.holders(inode), style);
+        let inside = self.known.homes.filter(|_| self.show.inner_pids);
+        users::users(self.listing.field(Column::Process), self.known.holders(inode), style, inside);
+    }
+
+    /// The Container column.
+    fn container(&mut self) {
+        self.listing.field(Column::Container).extend_from_slice(&self.home);
+    }
+
+    fn find_home(&mut self, socket: &Socket<'_>) {
+        self.home.clear();
+        match self.known.home(socket).and_then(|home| home.label()) {
+            Some(label) => escape::path(&mut self.home, label.as_bytes()),
+            None => self.home.push(b'-'),
+        }
     }
 }

@@ -3,6 +3,7 @@
 use super::columns::Column;
 use super::inet::skmem;
 use super::number::write_to;
+use super::show::Holders;
 use super::{Printer, escape};
 use crate::owner::Contexts;
 use crate::owner::selinux::UNAVAILABLE;
@@ -28,9 +29,12 @@ impl Printer<'_, '_> {
             }
             None => self.listing.field(Column::PeerAddress).push(b'*'),
         }
+        self.container();
         // ss has the details of these sockets, and nothing else, in the Process column.
         let out = self.listing.field(Column::Process);
-        if let Some(owners) = self.owners.filter(|_| self.show.contexts != Contexts::None) {
+        if let Some(owners) = self.known.owners.filter(|_| {
+            self.show.contexts != Contexts::None && self.show.holders != Holders::Hidden
+        }) {
             out.extend_from_slice(b" proc_ctx=");
             out.extend_from_slice(owners.context(socket.port_id).unwrap_or(UNAVAILABLE));
         }

@@ -4,6 +4,7 @@ use std::io;
 
 use super::Printer;
 use super::json::listing::JsonListing;
+use crate::netns::Namespace;
 use crate::socket::Socket;
 
 #[allow(clippy::large_enum_variant, reason = "there is one")]
@@ -13,6 +14,14 @@ pub enum Output<'a, 'w> {
 }
 
 impl Output<'_, '_> {
+    /// What follows is of this network namespace.
+    pub fn enter(&mut self, namespace: &Namespace) {
+        match self {
+            Output::Columns(printer) => printer.enter(namespace),
+            Output::Json(listing) => listing.enter(namespace),
+        }
+    }
+
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
         match self {
             Output::Columns(printer) => printer.socket(socket),

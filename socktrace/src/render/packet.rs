@@ -27,6 +27,7 @@ impl Printer<'_, '_> {
             index => self.names.interface(index, out),
         }
         self.listing.field(Column::PeerAddress).push(b'*');
+        self.container();
         self.users(socket.inode);
         let out = self.listing.field(Column::Ext);
         if self.show.details {

@@ -21,6 +21,10 @@ pub struct Show {
     pub sockopt: bool,
     pub bpf_filter: bool,
     pub holders: Holders,
+    /// The pids of holders inside their own namespaces.
+    pub inner_pids: bool,
+    /// The container or unit of a socket.
+    pub container: bool,
     /// Which SELinux contexts are shown.
     pub contexts: Contexts,
 }

@@ -22,6 +22,7 @@ impl Printer<'_, '_> {
             }
             None => self.listing.field(Column::PeerAddress).push(b'-'),
         }
+        self.container();
         // ss has the details of these sockets in the Process column.
         if self.show.details {
             let out = self.listing.field(Column::Process);

@@ -17,6 +17,7 @@ impl Printer<'_, '_> {
         self.queues(socket.recv_queue, socket.send_queue);
         self.unix_end(socket.name, socket.inode, Column::LocalAddress, Column::LocalPort);
         self.unix_end(socket.peer_name, socket.peer_inode, Column::PeerAddress, Column::PeerPort);
+        self.container();
         self.users(socket.inode);
         let out = self.listing.field(Column::Ext);
         if let Some(memory) = socket.skmem.as_ref().filter(|_| self.show.memory) {

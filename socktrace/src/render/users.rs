@@ -2,6 +2,7 @@
 
 use super::escape;
 use super::number::unsigned;
+use crate::container::Homes;
 use crate::owner::Holder;
 
 /// How a holder is written.
@@ -13,13 +14,23 @@ pub enum HolderStyle {
 }
 
 /// Appends the holders; nothing where there are none. Contexts are written where they are known.
-pub fn users<'a>(out: &mut Vec<u8>, holders: impl Iterator<Item = Holder<'a>>, style: HolderStyle) {
+/// With `inside`, so is the pid that a process has in its own namespace.
+pub fn users<'a>(
+    out: &mut Vec<u8>,
+    holders: impl Iterator<Item = Holder<'a>>,
+    style: HolderStyle,
+    inside: Option<&Homes>,
+) {
     let start = out.len();
     for holder in holders {
         out.extend_from_slice(if out.len() == start { b" users:((\"" } else { b",(\"" });
         escape::process_name(out, holder.comm);
         out.extend_from_slice(b"\",pid=");
         unsigned(out, holder.pid.into());
+        if let Some(pid) = inside.and_then(|homes| homes.inner_pid(holder.pid)) {
+            out.extend_from_slice(b",nspid=");
+            unsigned(out, pid.into());
+        }
         if style == HolderStyle::Thread {
             out.extend_from_slice(b",tid=");
             unsigned(out, holder.tid.into());
@@ -47,7 +58,7 @@ mod tests {
 
     fn text(holders: &[Holder<'_>], style: HolderStyle) -> String {
         let mut out = b"before".to_vec();
-        users(&mut out, holders.iter().copied(), style);
+        users(&mut out, holders.iter().copied(), style, None);
         String::from_utf8(out).unwrap()
     }
 

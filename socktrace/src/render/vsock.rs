@@ -29,6 +29,7 @@ impl Printer<'_, '_> {
                 out.push(b':');
             }
         }
+        self.container();
         self.users(socket.inode);
     }
 }

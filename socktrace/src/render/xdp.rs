@@ -25,6 +25,7 @@ impl Printer<'_, '_> {
             }
         }
         self.listing.field(Column::PeerAddress).push(b'*');
+        self.container();
         self.users(socket.inode);
         let out = self.listing.field(Column::Ext);
         if self.show.details {

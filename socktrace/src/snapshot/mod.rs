@@ -2,6 +2,7 @@
 
 mod inet;
 mod local;
+mod scope;
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,19 +12,22 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::bpfmap::{MapError, StorageMap};
-use crate::cli::plan::{Format, Plan, Storage, Task};
+use crate::cli::plan::{Format, Plan, Scope, Storage, Task};
+use crate::container::Homes;
 use crate::diag::DumpEnd;
 use crate::diag::inet::storage_map;
 use crate::filter::{self, Expr, FilterError, Listed, Missing, Need, Surroundings, Verdict};
 use crate::names::Names;
+use crate::netns::Namespace;
 use crate::owner::{Granularity, Owners, Wanted};
 use crate::procfs::summary::Summary;
 use crate::procfs::{ProcError, Skipped};
-use crate::render::Printer;
 use crate::render::columns::{Column, Hidden, Listing};
 use crate::render::json::listing::JsonListing;
+use crate::render::known::Known;
 use crate::render::output::Output;
 use crate::render::show::{Header, Holders, Queues};
+use crate::render::{Printer, escape};
 use crate::say::complain;
 use crate::socket::{Socket, Table, TableSet};
 use crate::{netns, owner, procfs};
@@ -67,96 +71,120 @@ pub fn run(
     out: &mut dyn Write,
     screen: Option<usize>,
 ) -> Result<(), SnapshotError> {
-    if let Some(name) = &plan.netns {
-        let failures = netns::enter(&name.to_string_lossy()).map_err(anyhow::Error::from)?;
-        for failure in failures {
-            complain(&format!(
-                "Bind {} -> {} failed: {}",
-                failure.from.display(),
-                failure.to.display(),
-                failure.errno
-            ));
-        }
-    }
+    let homes = Homes::new(procfs::root());
+    scope::enter(&plan.netns, &homes)?;
     if plan.wants_contexts() && !owner::selinux::is_enabled() {
         return Err(SnapshotError::NoSelinux);
     }
     let names = Names::new(plan.name_options());
-    let summary = plan.summary.then(read_summary);
-    if let Some(summary) = &summary
-        && plan.format == Format::Columns
-    {
-        print_summary(summary, out)?;
+    if plan.summary && plan.format == Format::Columns {
+        scope::each(&plan.netns, &homes, &mut |namespace| print_summary(namespace, out))?;
     }
-    if summary.is_some() && plan.lists_nothing_besides() {
+    if plan.summary && plan.lists_nothing_besides() {
         if let Format::Json(framing) = plan.format {
-            let mut listing = JsonListing::new(out, framing, plan.show, &names, None, None);
-            let written = summary.iter().try_for_each(|summary| listing.summary(summary));
-            written.and_then(|()| listing.finish()).context("cannot write the summary")?;
+            let mut listing = JsonListing::new(out, framing, plan.show, Known::names(&names));
+            scope::each(&plan.netns, &homes, &mut |namespace| {
+                namespace.into_iter().for_each(|namespace| listing.enter(namespace));
+                listing.summary(&read_summary()).context(CANNOT_WRITE)
+            })?;
+            listing.finish().context(CANNOT_WRITE)?;
         }
         return Ok(());
     }
     let expr = settle(&mut plan, &names)?;
     if let Some(nothing) = plan.select.nothing_left() {
         if let Format::Json(framing) = plan.format {
-            let mut listing = JsonListing::new(out, framing, plan.show, &names, None, None);
-            listing.finish().context("cannot write the listing")?;
+            let mut listing = JsonListing::new(out, framing, plan.show, Known::names(&names));
+            listing.finish().context(CANNOT_WRITE)?;
         }
         return Err(SnapshotError::Nothing(nothing));
     }
-    let storage = StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?;
-    let asks_owners = expr.as_ref().is_some_and(|expr| expr.needs(Need::Owners));
-    let owners = read_owners(&plan, asks_owners)?;
-    if let Task::DumpTcp(path) = &plan.task {
-        let file = inet::create_dump(path).map_err(SnapshotError::File)?;
-        return Ok(inet::dump_tcp(&plan, expr.as_ref(), path, file, out)?);
-    }
-    let shown = owners.as_ref().filter(|_| plan.show.holders != Holders::Hidden);
-    let output = output(&plan, out, screen, &names, shown, summary.as_ref())
-        .context("cannot write the listing")?;
-    let missing = Missing::default();
-    let around = Surroundings {
-        ports: expr.as_ref().map(|_| names.ephemeral_ports()),
-        owners: owners.as_ref(),
-        facts: Some(&names),
-        netns: expr.as_ref().filter(|expr| expr.needs(Need::Netns)).and_then(|_| netns::current()),
-        missing: Some(&missing),
+    let session = Session {
+        storage: StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?,
+        plan,
+        expr,
+        names,
+        homes,
     };
-    let mut lister = Lister { expr: expr.as_ref(), around, plan: &plan, storage, output };
-    match plan.task {
-        Task::Events => lister.events()?,
-        _ => lister.tables()?,
+    let owners = session.read_owners()?;
+    if let Task::DumpTcp(path) = &session.plan.task {
+        let file = inet::create_dump(path).map_err(SnapshotError::File)?;
+        return Ok(inet::dump_tcp(&session.plan, session.expr.as_ref(), path, file, out)?);
     }
-    for what in missing.said() {
-        complain(what);
-    }
-    Ok(())
+    let mut output = session.output(out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
+    session.list(owners.as_ref(), &mut output)?;
+    Ok(output.finish().context(CANNOT_WRITE)?)
 }
 
-/// Begins the output in the form that the plan asks for.
-fn output<'a, 'w>(
-    plan: &Plan,
-    out: &'w mut dyn Write,
-    screen: Option<usize>,
-    names: &'a Names,
-    owners: Option<&'a Owners>,
-    summary: Option<&Summary>,
-) -> io::Result<Output<'a, 'w>> {
-    match plan.format {
-        Format::Columns => {
-            let listing = Listing::new(out, screen, hidden(plan));
-            let mut printer = Printer::new(listing, plan.show, names, owners);
-            if plan.show.header == Header::Shown {
-                printer.header()?;
+const CANNOT_WRITE: &str = "cannot write the listing";
+
+/// All that listings have in common when there is more than one.
+struct Session {
+    plan: Plan,
+    expr: Option<Expr>,
+    storage: StorageRequest,
+    names: Names,
+    homes: Homes,
+}
+
+impl Session {
+    /// Begins the output in the form that the plan asks for.
+    fn output<'a, 'w>(
+        &'a self,
+        out: &'w mut dyn Write,
+        screen: Option<usize>,
+        owners: Option<&'a Owners>,
+    ) -> io::Result<Output<'a, 'w>> {
+        let plan = &self.plan;
+        let known = Known { names: &self.names, owners, homes: Some(&self.homes) };
+        match plan.format {
+            Format::Columns => {
+                let listing = Listing::new(out, screen, hidden(plan));
+                let mut printer = Printer::new(listing, plan.show, known);
+                if plan.show.header == Header::Shown {
+                    printer.header()?;
+                }
+                Ok(Output::Columns(printer))
             }
-            Ok(Output::Columns(printer))
+            Format::Json(framing) => {
+                Ok(Output::Json(JsonListing::new(out, framing, plan.show, known)))
+            }
         }
-        Format::Json(framing) => {
-            let mut listing =
-                JsonListing::new(out, framing, plan.show, names, owners, netns::current());
-            summary.map_or(Ok(()), |summary| listing.summary(summary))?;
-            Ok(Output::Json(listing))
-        }
+    }
+
+    /// Lists the sockets of every namespace that is asked for, without the end of the output.
+    fn list(&self, owners: Option<&Owners>, output: &mut Output<'_, '_>) -> Result<()> {
+        let missing = Missing::default();
+        let asks_netns = self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Netns));
+        scope::each(&self.plan.netns, &self.homes, &mut |namespace| {
+            if let Some(namespace) = namespace {
+                self.names.leave_namespace();
+                output.enter(namespace);
+            }
+            if let (true, Output::Json(listing)) = (self.plan.summary, &mut *output) {
+                listing.summary(&read_summary()).context(CANNOT_WRITE)?;
+            }
+            let around = Surroundings {
+                ports: self.expr.as_ref().map(|_| self.names.ephemeral_ports()),
+                owners,
+                facts: Some(&self.names),
+                netns: Some(()).filter(|()| asks_netns).and_then(|()| netns::current()),
+                missing: Some(&missing),
+            };
+            let (plan, expr, storage) = (&self.plan, self.expr.as_ref(), &self.storage);
+            let mut lister = Lister { plan, expr, around, storage, output };
+            match plan.task {
+                Task::Events => lister.events(),
+                _ => lister.tables(),
+            }
+        })?;
+        missing.said().for_each(complain);
+        Ok(())
+    }
+
+    fn read_owners(&self) -> Result<Option<Owners>> {
+        let by_filter = self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Owners));
+        read_owners(&self.plan, by_filter)
     }
 }
 
@@ -198,14 +226,19 @@ fn read_summary() -> Summary {
     summary
 }
 
-fn print_summary(summary: &Summary, out: &mut dyn Write) -> Result<()> {
+fn print_summary(namespace: Option<&Namespace>, out: &mut dyn Write) -> Result<()> {
     let mut text = Vec::new();
-    crate::render::summary::summary(&mut text, summary);
+    if let Some(namespace) = namespace {
+        text.extend_from_slice(b"Netns: ");
+        escape::path(&mut text, &namespace.label());
+        text.push(b'\n');
+    }
+    crate::render::summary::summary(&mut text, &read_summary());
     out.write_all(&text).context("cannot write the summary")
 }
 
 fn read_owners(plan: &Plan, asked_by_filter: bool) -> Result<Option<Owners>> {
-    if plan.show.holders == Holders::Hidden && !asked_by_filter {
+    if plan.show.holders == Holders::Hidden && !plan.show.container && !asked_by_filter {
         return Ok(None);
     }
     let granularity = match plan.show.holders {
@@ -236,6 +269,12 @@ fn hidden(plan: &Plan) -> Hidden {
     }
     if plan.show.holders == Holders::Hidden {
         hidden = hidden.and(Column::Process);
+    }
+    if plan.show.container {
+        hidden = hidden.without(Column::Container);
+    }
+    if plan.netns == Scope::All {
+        hidden = hidden.without(Column::Netns);
     }
     hidden
 }
@@ -273,10 +312,10 @@ impl StorageRequest {
 
 struct Lister<'p, 'a, 'w> {
     plan: &'p Plan,
-    storage: StorageRequest,
+    storage: &'p StorageRequest,
     expr: Option<&'p Expr>,
     around: Surroundings<'p>,
-    output: Output<'a, 'w>,
+    output: &'p mut Output<'a, 'w>,
 }
 
 impl Lister<'_, '_, '_> {
@@ -293,7 +332,7 @@ impl Lister<'_, '_, '_> {
                 _ => self.local(wanted)?,
             }
         }
-        self.output.finish().context("cannot write the listing")
+        Ok(())
     }
 
     /// Those of the tables that may hold a socket for which the filter holds.
@@ -315,7 +354,7 @@ impl Lister<'_, '_, '_> {
         if !self.holds(self.expr, socket) {
             return Ok(());
         }
-        self.output.socket(socket).context("cannot write the listing")
+        self.output.socket(socket).context(CANNOT_WRITE)
     }
 }
 

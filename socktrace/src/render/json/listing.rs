@@ -4,11 +4,12 @@ use std::io::{self, Write};
 use std::net::IpAddr;
 
 use super::write::Object;
-use super::{owner, summary};
+use super::{home, owner, summary};
 use crate::bpfmap::{self, ValueTypes};
 use crate::names::Names;
-use crate::owner::Owners;
+use crate::netns::{self, Namespace};
 use crate::procfs::summary::Summary;
+use crate::render::known::Known;
 use crate::render::show::{Holders, Queues, Show};
 use crate::render::users::HolderStyle;
 use crate::socket::{BpfStorage, Cookie, Inode, NetnsId, Socket};
@@ -35,10 +36,11 @@ pub struct JsonListing<'a, 'w> {
 pub(super) struct Members<'a> {
     pub(super) show: Show,
     pub(super) names: &'a Names,
-    pub(super) owners: Option<&'a Owners>,
+    pub(super) known: Known<'a>,
     pub(super) value_types: ValueTypes,
     /// Where the sockets are.
-    pub(super) netns: Option<NetnsId>,
+    netns: Option<NetnsId>,
+    netns_name: Option<Vec<u8>>,
     /// The inode of the SCTP socket that was written last.
     pub(super) sctp_endpoint: Inode,
 }
@@ -48,19 +50,24 @@ impl<'a, 'w> JsonListing<'a, 'w> {
         out: &'w mut dyn Write,
         framing: Framing,
         show: Show,
-        names: &'a Names,
-        owners: Option<&'a Owners>,
-        netns: Option<NetnsId>,
+        known: Known<'a>,
     ) -> JsonListing<'a, 'w> {
         let members = Members {
             show,
-            names,
-            owners,
+            names: known.names,
+            known,
             value_types: ValueTypes::default(),
-            netns,
+            netns: netns::current(),
+            netns_name: None,
             sctp_endpoint: Inode(0),
         };
         JsonListing { out, framing, is_empty: true, pending: Vec::new(), members }
+    }
+
+    /// What follows is of this network namespace.
+    pub fn enter(&mut self, namespace: &Namespace) {
+        self.members.netns = Some(namespace.id);
+        self.members.netns_name.clone_from(&namespace.name);
     }
 
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
@@ -71,7 +78,10 @@ impl<'a, 'w> JsonListing<'a, 'w> {
 
     pub fn summary(&mut self, counts: &Summary) -> io::Result<()> {
         self.separate();
-        summary::summary(&mut Object::new(&mut self.pending), counts);
+        let mut object = Object::new(&mut self.pending);
+        self.members.netns(&mut object);
+        summary::summary(&mut object, counts);
+        drop(object);
         self.end_object()
     }
 
@@ -115,6 +125,11 @@ impl Members<'_> {
             Socket::Tipc(socket) => self.tipc(object, socket),
             Socket::Xdp(socket) => self.xdp(object, socket),
         }
+        if self.show.container
+            && let Some(place) = self.known.home(socket)
+        {
+            home::home(object, &place);
+        }
     }
 
     pub(super) fn queues(&self, object: &mut Object<'_>, recv_queue: u32, send_queue: u32) {
@@ -136,17 +151,25 @@ impl Members<'_> {
         object.known("uid", uid);
         object.value("inode", inode.0);
         object.known("cookie", Some(cookie.0).filter(|cookie| *cookie != 0));
-        object.known("netns", self.netns.map(|netns| netns.0));
+        self.netns(object);
         self.owners(object, inode);
     }
 
+    fn netns(&self, object: &mut Object<'_>) {
+        object.known("netns", self.netns.map(|netns| netns.0));
+        if let Some(name) = &self.netns_name {
+            object.bytes("netns_name", name);
+        }
+    }
+
     fn owners(&self, object: &mut Object<'_>, inode: Inode) {
-        let Some(owners) = self.owners else { return };
         let style = match self.show.holders {
+            Holders::Hidden => return,
+            Holders::Processes => HolderStyle::Process,
             Holders::Threads => HolderStyle::Thread,
-            Holders::Hidden | Holders::Processes => HolderStyle::Process,
         };
-        owner::owners(object, owners.holders(inode), style);
+        let inside = self.known.homes.filter(|_| self.show.inner_pids);
+        owner::owners(object, self.known.holders(inode), style, inside);
     }
 
     pub(super) fn interface(&self, object: &mut Object<'_>, ifindex: u32) {

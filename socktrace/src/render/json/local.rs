@@ -114,7 +114,7 @@ impl Members<'_> {
             peer.value("port_id", socket.peer_port_id);
         }
         self.identity(object, None, socket.inode, socket.cookie);
-        if let Some(owners) = self.owners.filter(|_| self.show.contexts != Contexts::None)
+        if let Some(owners) = self.known.owners.filter(|_| self.show.contexts != Contexts::None)
             && let Some(context) = owners.context(socket.port_id)
         {
             object.bytes("process_context", context);

@@ -1,19 +1,25 @@
 //! Who holds a socket.
 
 use super::write::Object;
+use crate::container::Homes;
 use crate::owner::Holder;
 use crate::render::users::HolderStyle;
 
-/// `owners`: a list, empty where nobody is known to hold the socket.
+/// `owners`: a list, empty where nobody is known to hold the socket. With `inside`, each has the pid
+/// in its own namespace too.
 pub fn owners<'a>(
     object: &mut Object<'_>,
     holders: impl Iterator<Item = Holder<'a>>,
     style: HolderStyle,
+    inside: Option<&Homes>,
 ) {
     let mut list = object.array("owners");
     for holder in holders {
         let mut owner = list.object();
         owner.value("pid", holder.pid);
+        if let Some(pid) = inside.and_then(|homes| homes.inner_pid(holder.pid)) {
+            owner.value("nspid", pid);
+        }
         if style == HolderStyle::Thread {
             owner.value("tid", holder.tid);
         }

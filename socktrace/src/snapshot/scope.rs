@@ -1,0 +1,103 @@
+//! In which network namespaces a listing is made.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use anyhow::{Context, Result};
+use rustix::io::Errno;
+
+use crate::cli::plan::Scope;
+use crate::container::Homes;
+use crate::netns::{self, BindFailure, Found, Namespace};
+use crate::procfs;
+use crate::say::complain;
+
+/// Goes where the scope says, once and for all.
+pub(super) fn enter(scope: &Scope, homes: &Homes) -> Result<()> {
+    let word = match scope {
+        Scope::Here | Scope::All => return Ok(()),
+        Scope::Named(word) | Scope::Called(word) => word,
+    };
+    let name = word.to_string_lossy();
+    if matches!(scope, Scope::Called(_)) && !netns::is_named(&name) {
+        return Ok(netns::enter_other(word, &procfs::root(), homes)?);
+    }
+    for BindFailure { from, to, errno } in netns::enter(&name)? {
+        complain(&format!("Bind {} -> {} failed: {errno}", from.display(), to.display()));
+    }
+    Ok(())
+}
+
+/// Calls `each` in each namespace of the scope; where it is only one, without naming it.
+pub(super) fn each(
+    scope: &Scope,
+    homes: &Homes,
+    each: &mut dyn FnMut(Option<&Namespace>) -> Result<()>,
+) -> Result<()> {
+    if *scope != Scope::All {
+        return each(None);
+    }
+    let Found { namespaces, refused } =
+        netns::find(&procfs::root(), homes).context("cannot look for network namespaces")?;
+    let here: OwnedFd = File::open("/proc/thread-self/ns/net")
+        .context("cannot open the network namespace of this process")?
+        .into();
+    let mut skipped = Skipped { refused, ..Skipped::default() };
+    let mut result = Ok(());
+    for namespace in &namespaces {
+        if Some(namespace.id) == netns::current() || skipped.note(go(namespace)) {
+            result = each(Some(namespace));
+        }
+        if result.is_err() {
+            break;
+        }
+    }
+    netns::move_into(&here).context("cannot return to the network namespace of this process")?;
+    skipped.say();
+    result
+}
+
+/// What is missing from a listing of all namespaces.
+#[derive(Default)]
+struct Skipped {
+    vanished: u32,
+    forbidden: u32,
+    /// Processes whose namespace is not known.
+    refused: u32,
+}
+
+enum NotThere {
+    Vanished,
+    Failed(Errno),
+}
+
+fn go(namespace: &Namespace) -> Result<(), NotThere> {
+    let file = namespace.open().ok_or(NotThere::Vanished)?;
+    netns::move_into(&file).map_err(NotThere::Failed)
+}
+
+impl Skipped {
+    /// Whether the namespace was entered.
+    fn note(&mut self, entered: Result<(), NotThere>) -> bool {
+        match entered {
+            Ok(()) => return true,
+            Err(NotThere::Failed(Errno::PERM | Errno::ACCESS)) => self.forbidden += 1,
+            Err(NotThere::Vanished | NotThere::Failed(_)) => self.vanished += 1,
+        }
+        false
+    }
+
+    fn say(&self) {
+        let is_root = rustix::process::geteuid().is_root();
+        let hint = if is_root { "" } else { " (run it as root)" };
+        for (count, what, hint) in [
+            (self.vanished, "network namespaces vanished before they were listed", ""),
+            (self.forbidden, "network namespaces may not be entered", hint),
+            (self.refused, "processes may not be looked into, nor may their namespaces", hint),
+        ] {
+            if count > 0 {
+                complain(&format!("{count} {what}{hint}"));
+            }
+        }
+    }
+}
