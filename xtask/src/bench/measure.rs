@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use super::usage;
+use super::peak;
 
 /// The medians of one side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Figures {
     pub(crate) seconds: f64,
-    pub(crate) peak_kilobytes: i64,
+    pub(crate) peak_kilobytes: u64,
 }
 
 pub(crate) struct Measured {
@@ -24,22 +24,25 @@ pub(crate) struct Measured {
     pub(crate) is_same: bool,
 }
 
-/// Runs both commands in turn, `runs` times each; once if the first takes longer than `slow`.
+/// A listing that takes ss longer than this is run once: its time is not in the noise.
+const SLOW_SECONDS: f64 = 5.0;
+
+/// Runs both commands in turn, `runs` times each; `options` are for ours alone.
 pub(crate) fn measure_in_turn(
     ss: &Path,
     ours: &Path,
+    options: &[String],
     arguments: &[&str],
     runs: usize,
-    slow: f64,
 ) -> Result<Measured> {
     let folder = std::env::temp_dir().join(format!("socktrace-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let (ss_out, ours_out) = (folder.join("ss"), folder.join("socktrace"));
     let (mut ss_runs, mut our_runs) = (Vec::new(), Vec::new());
     for _ in 0..runs.max(1) {
-        ss_runs.push(run_once(ss, arguments, &ss_out)?);
-        our_runs.push(run_once(ours, arguments, &ours_out)?);
-        if ss_runs[0].seconds > slow {
+        ss_runs.push(run_once(Command::new(ss).args(arguments), &ss_out)?);
+        our_runs.push(run_once(Command::new(ours).args(options).args(arguments), &ours_out)?);
+        if ss_runs[0].seconds > SLOW_SECONDS {
             break;
         }
     }
@@ -49,7 +52,7 @@ pub(crate) fn measure_in_turn(
 }
 
 /// Whether two listings are the same but for blanks at the ends of lines, which older versions of
-/// ss print. Read line by line: a child's peak memory begins at that of its parent.
+/// ss print.
 fn is_same_text(one: &Path, other: &Path) -> Result<bool> {
     let (mut one, mut other) =
         (BufReader::new(File::open(one)?), BufReader::new(File::open(other)?));
@@ -68,21 +71,20 @@ fn is_same_text(one: &Path, other: &Path) -> Result<bool> {
     }
 }
 
-fn run_once(program: &Path, arguments: &[&str], out: &Path) -> Result<Figures> {
+fn run_once(command: &mut Command, out: &Path) -> Result<Figures> {
     let file = File::create(out)?;
     let started = Instant::now();
-    let child = Command::new(program)
-        .args(arguments)
+    let child = command
         .stdin(Stdio::null())
         .stdout(file)
         .spawn()
-        .with_context(|| format!("cannot run {}", program.display()))?;
-    let used = usage::wait(&child)?;
-    if !used.status.success() {
-        bail!("a listing failed ({})", used.status);
+        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let (status, peak_kilobytes) = peak::wait(&child)?;
+    let seconds = started.elapsed().as_secs_f64();
+    if !status.success() {
+        bail!("a listing failed ({status})");
     }
-    let peak_kilobytes = used.peak_kilobytes;
-    Ok(Figures { seconds: started.elapsed().as_secs_f64(), peak_kilobytes })
+    Ok(Figures { seconds, peak_kilobytes })
 }
 
 fn median(mut runs: Vec<Figures>) -> Figures {

@@ -2,6 +2,7 @@
 
 mod churn;
 mod measure;
+mod peak;
 mod population;
 mod usage;
 
@@ -15,12 +16,12 @@ use clap::{Args, Subcommand};
 pub(crate) use churn::Load;
 pub(crate) use churn::load;
 use measure::{Figures, Measured, measure_in_turn};
-use population::Population;
+use population::{Kind, Population};
 pub(crate) use population::{Role, populate};
 
 #[derive(Subcommand)]
 pub(crate) enum Bench {
-    /// Listings of many TCP sockets, beside ss
+    /// Listings of many sockets, beside ss
     Snapshot(Snapshot),
     /// Connections that come and go at full speed, untraced and traced
     Churn(churn::Churn),
@@ -28,23 +29,29 @@ pub(crate) enum Bench {
 
 #[derive(Args)]
 pub(crate) struct Snapshot {
-    /// How many sockets to make, in a network namespace of their own
+    /// How many TCP sockets to make, in a network namespace of their own
     #[arg(long, default_value_t = 200_000)]
     sockets: u32,
+    /// How many UNIX sockets to make in their place
+    #[arg(long, conflicts_with = "sockets")]
+    unix: Option<u32>,
     /// How many times to run each command
     #[arg(long, default_value_t = 5)]
     runs: usize,
     /// The ss to compare with
     #[arg(long, default_value = "ss")]
     ss: PathBuf,
+    /// An option for socktrace alone, as --ours=--owners=walk
+    #[arg(long)]
+    ours: Vec<String>,
     /// The listings to time, each one argument; a standing set without
     listings: Vec<String>,
 }
 
-/// A listing that takes ss longer than this is run once: its time is not in the noise.
-const SLOW_SECONDS: f64 = 5.0;
 /// `-p` is left out of the standing set beyond this: ss takes minutes for it.
 const OWNERS_UP_TO: u32 = 50_000;
+/// Up to this, the start is what takes time.
+const HARDLY_ANY: u32 = 100;
 
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
@@ -59,11 +66,14 @@ fn snapshot(options: &Snapshot) -> Result<()> {
     }
     let ours = release_binary()?;
     population::enter_namespace()?;
-    let population = Population::start(options.sockets)?;
-    let listings = if options.listings.is_empty() {
-        standing(options.sockets, population.port())
-    } else {
-        options.listings.clone()
+    let population = match options.unix {
+        Some(sockets) => Population::start(Kind::Unix, sockets)?,
+        None => Population::start(Kind::Tcp, options.sockets)?,
+    };
+    let listings = match (&options.listings[..], options.unix) {
+        ([], None) => standing(options.sockets, population.port()),
+        ([], Some(sockets)) => standing_unix(sockets),
+        (listings, _) => listings.to_vec(),
     };
     println!(
         "{} sockets of {} processes; medians of {} runs in turn, output to a file",
@@ -78,7 +88,7 @@ fn snapshot(options: &Snapshot) -> Result<()> {
     for listing in listings {
         let arguments: Vec<&str> = listing.split_whitespace().collect();
         let Measured { ss, ours, is_same } =
-            measure_in_turn(&options.ss, &ours, &arguments, options.runs, SLOW_SECONDS)?;
+            measure_in_turn(&options.ss, &ours, &options.ours, &arguments, options.runs)?;
         print_row(&listing, &ss, &ours, is_same)?;
     }
     Ok(())
@@ -98,15 +108,27 @@ fn print_row(listing: &str, ss: &Figures, ours: &Figures, is_same: bool) -> Resu
 }
 
 fn standing(sockets: u32, port: u16) -> Vec<String> {
+    if sockets <= HARDLY_ANY {
+        return ["-tln", "-tlnp"].map(str::to_owned).to_vec();
+    }
     let mut listings = vec![
         "-tan".to_owned(),
         "-tani".to_owned(),
         "-tanemo".to_owned(),
         format!("-tan state established sport = :{port}"),
         "-tan dport = :1 or dev = 77".to_owned(),
+        "-tln".to_owned(),
     ];
     if sockets <= OWNERS_UP_TO {
         listings.push("-tanp".to_owned());
+    }
+    listings
+}
+
+fn standing_unix(sockets: u32) -> Vec<String> {
+    let mut listings = vec!["-xan".to_owned(), "-xanem".to_owned()];
+    if sockets <= OWNERS_UP_TO {
+        listings.push("-xanp".to_owned());
     }
     listings
 }

@@ -1,11 +1,13 @@
-//! Connected TCP sockets in their thousands, held by child processes until they are told to end.
+//! Connected sockets in their thousands, held by child processes until they are told to end.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use rustix::thread::UnshareFlags;
 
 /// How many connections a process holds both ends of: below the usual limit of descriptors.
@@ -15,8 +17,15 @@ const FIRST_PORT: u16 = 8000;
 /// What a child process of a benchmark is told to be.
 #[derive(Args)]
 pub(crate) struct Role {
+    kind: Kind,
     port: u16,
     connections: u32,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Kind {
+    Tcp,
+    Unix,
 }
 
 pub(crate) struct Population {
@@ -26,14 +35,15 @@ pub(crate) struct Population {
 
 impl Population {
     /// Starts the processes and waits until all their sockets are there.
-    pub(crate) fn start(sockets: u32) -> Result<Population> {
+    pub(crate) fn start(kind: Kind, sockets: u32) -> Result<Population> {
         let mut population = Population { children: Vec::new(), sockets: 0 };
         let mut left = sockets / 2;
         while left > 0 {
             let connections = left.min(CONNECTIONS);
             let port = FIRST_PORT + u16::try_from(population.children.len())?;
+            let kind = kind.to_possible_value().context("each kind has a name")?;
             let child = Command::new(std::env::current_exe()?)
-                .args(["populate", &port.to_string(), &connections.to_string()])
+                .args(["populate", kind.get_name(), &port.to_string(), &connections.to_string()])
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
                 .spawn()?;
@@ -78,15 +88,28 @@ impl Drop for Population {
 
 /// The child: makes its sockets, says so, and holds them until its input ends.
 pub(crate) fn populate(role: &Role) -> Result<()> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, role.port))?;
-    let mut held = Vec::new();
-    for _ in 0..role.connections {
-        held.push(TcpStream::connect((Ipv4Addr::LOCALHOST, role.port))?);
-        held.push(listener.accept()?.0);
+    match role.kind {
+        Kind::Tcp => {
+            let at = (Ipv4Addr::LOCALHOST, role.port);
+            let listener = TcpListener::bind(at)?;
+            hold(role.connections, || Ok((TcpStream::connect(at)?, listener.accept()?.0)))
+        }
+        Kind::Unix => {
+            let name = format!("socktrace-bench-{}", role.port);
+            let at = SocketAddr::from_abstract_name(name)?;
+            let listener = UnixListener::bind_addr(&at)?;
+            hold(role.connections, || Ok((UnixStream::connect_addr(&at)?, listener.accept()?.0)))
+        }
     }
+}
+
+fn hold<T>(connections: u32, connect: impl Fn() -> Result<(T, T)>) -> Result<()> {
+    let held: Result<Vec<_>> = (0..connections).map(|_| connect()).collect();
+    let held = held?;
     println!("ready");
     std::io::stdout().flush()?;
     std::io::stdin().read_to_end(&mut Vec::new())?;
+    drop(held);
     Ok(())
 }
 

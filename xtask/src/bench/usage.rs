@@ -12,7 +12,6 @@ pub(super) struct Usage {
     pub(super) status: ExitStatus,
     /// In user and kernel mode.
     pub(super) cpu: Duration,
-    pub(super) peak_kilobytes: i64,
 }
 
 /// Waits for the child, in place of `Child::wait`.
@@ -35,6 +34,5 @@ pub(super) fn wait(child: &Child) -> Result<Usage> {
     Ok(Usage {
         status: ExitStatus::from_raw(status),
         cpu: spent(usage.ru_utime) + spent(usage.ru_stime),
-        peak_kilobytes: usage.ru_maxrss,
     })
 }
