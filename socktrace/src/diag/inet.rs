@@ -120,7 +120,12 @@ impl Request<'_> {
     pub fn destroy(&self, message: &[u8]) -> Option<Vec<u8>> {
         let (protocol, protocol_byte) = protocol(self.table);
         let mut out = Vec::with_capacity(REQUEST_LEN + 8);
-        out.extend_from_slice(&[*message.first()?, protocol_byte, 0, 0]);
+        // RAW sockets are looked up by the protocol of their own, for which the request has a byte.
+        let raw_protocol = match self.table {
+            Table::Raw => extensions(message.get(MESSAGE_LEN..)?).protocol?,
+            _ => 0,
+        };
+        out.extend_from_slice(&[*message.first()?, protocol_byte, 0, raw_protocol]);
         out.extend_from_slice(&0u32.to_ne_bytes());
         out.extend_from_slice(message.get(4..52)?);
         (protocol == u32::from(protocol_byte)
