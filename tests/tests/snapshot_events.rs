@@ -34,13 +34,14 @@ fn live_and_die() {
     drop(TcpListener::bind(("127.0.0.1", LAST)).unwrap());
 }
 
-/// All lines up to the one of the last socket.
+/// All lines up to the one of the last socket, sorted: the kernel announces from a queue on each CPU.
 fn lines(tool: &Running) -> Vec<String> {
     let mut lines = Vec::new();
     tool.await_line(|line| {
         lines.push(line.to_owned());
         line.contains(&LAST.to_string()).then_some(())
     });
+    lines.sort();
     lines
 }
 

@@ -2,9 +2,11 @@
 
 mod bench;
 mod build_ebpf;
+mod debian;
 mod fuzz;
 mod oracle;
 mod toolchain;
+mod vm;
 
 use std::path::PathBuf;
 
@@ -42,6 +44,8 @@ enum Task {
         /// The one target to run
         target: Option<String>,
     },
+    /// Run the live tests on Debian's kernels, in virtual machines
+    Vm(vm::Options),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -55,6 +59,7 @@ fn main() -> anyhow::Result<()> {
         Task::Fuzz { seconds, target: only } => {
             fuzz::run(&root(), &target(), seconds, only.as_deref())
         }
+        Task::Vm(options) => vm::run(&root(), &target(), &options),
     }
 }
 

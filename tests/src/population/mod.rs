@@ -7,6 +7,7 @@
 mod datagram;
 mod local;
 mod owners;
+mod rare;
 mod sys;
 mod tcp;
 
@@ -180,6 +181,7 @@ fn everything(
             println!("without control groups: {error}");
             None
         });
+        rare::populate(holder);
         local::populate(holder, directory)?;
         Ok(group)
     };

@@ -77,6 +77,18 @@ pub(super) fn bind<T: Copy>(socket: &OwnedFd, address: &T) -> io::Result<()> {
     check(result).map(drop)
 }
 
+pub(super) fn connect<T: Copy>(socket: &OwnedFd, address: &T) -> io::Result<()> {
+    // SAFETY: the kernel reads `size` bytes of `address`.
+    let result = unsafe {
+        libc::connect(
+            socket.as_raw_fd(),
+            (address as *const T).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    check(result).map(drop)
+}
+
 /// Binds a UNIX socket to exactly these bytes of `sun_path`; none lets the kernel choose.
 pub(super) fn bind_unix(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
     let (address, length) = unix_address(name);
