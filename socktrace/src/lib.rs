@@ -5,6 +5,7 @@ pub mod bpfmap;
 pub mod cli;
 pub mod container;
 pub mod diag;
+pub mod doctor;
 pub mod event;
 pub mod filter;
 pub mod live;

@@ -4,11 +4,13 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
+use super::doctor::{self, DoctorPlan};
 use super::options;
 use super::plan::{Action, Plan};
 use super::trace;
 use crate::filter::ErrorKind;
 use crate::live::{self, LiveError, LivePlan, Outcome};
+use crate::render;
 use crate::say::{Name, complain};
 use crate::snapshot::{self, SnapshotError};
 
@@ -20,15 +22,21 @@ const REFUSED: u8 = 2;
 /// Events are missing from the output.
 const LOST: u8 = 3;
 
+/// What runs the arguments behind a subcommand.
+type Run = fn(&[OsString]) -> Result<ExitCode, clap::Error>;
+
+/// The words that select a command in place of a listing.
+const COMMANDS: &[(&str, Run)] = &[
+    ("trace", |args| Ok(live(&trace::parse(args)?))),
+    ("doctor", |args| Ok(doctor(doctor::parse(args)?))),
+];
+
 /// Runs a command line without the program's name.
 pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
     if let (Name::Socktrace, [command, rest @ ..]) = (name, args.as_slice())
-        && command == "trace"
+        && let Some((_, run)) = COMMANDS.iter().find(|(name, _)| command == name)
     {
-        return match trace::parse(rest) {
-            Ok(plan) => live(&plan),
-            Err(error) => explain(&error),
-        };
+        return run(rest).unwrap_or_else(|error| explain(&error));
     }
     let action = match options::parse(name, &args) {
         Ok(typed) => Action::from_typed(typed),
@@ -67,6 +75,24 @@ fn snapshot(plan: Plan) -> ExitCode {
             }
             failure(&format!("{error:#}"))
         }
+    }
+}
+
+fn doctor(plan: DoctorPlan) -> ExitCode {
+    let findings = crate::doctor::examine();
+    let mut out = Vec::new();
+    if plan.json {
+        render::doctor::json(&mut out, &findings);
+    } else {
+        render::doctor::text(&mut out, &findings);
+    }
+    match print(&String::from_utf8_lossy(&out)) {
+        code if code == ExitCode::SUCCESS => {}
+        code => return code,
+    }
+    match findings.iter().any(|finding| finding.verdict.is_lacking()) {
+        true => ExitCode::from(REFUSED),
+        false => ExitCode::SUCCESS,
     }
 }
 

@@ -4,6 +4,7 @@
 //! which nothing is left to interpret. Neither opens a socket nor prints a listing.
 
 pub mod command;
+pub mod doctor;
 pub mod options;
 pub mod plan;
 pub mod trace;

@@ -50,7 +50,7 @@ fn walk() -> FxHashMap<u64, Box<[u8]>> {
 }
 
 /// Where cgroup2 is mounted.
-pub(super) fn mount_point() -> Option<PathBuf> {
+pub fn mount_point() -> Option<PathBuf> {
     let mounts = std::fs::read("/proc/mounts").ok()?;
     lines(&mounts).find_map(|mut words| {
         let path = words.nth(1)?;

@@ -24,6 +24,7 @@ use std::path::PathBuf;
 use rustix::fs::FileType;
 
 use self::cgroup::Cgroups;
+pub use self::cgroup::mount_point as cgroup_mount_point;
 pub(crate) use self::cgroup::unescape as unescape_mount;
 use self::database::{Protocols, Services};
 use self::group::Groups;

@@ -3,6 +3,7 @@
 pub mod address;
 mod bpf_storage;
 pub mod columns;
+pub mod doctor;
 pub mod escape;
 pub mod event;
 mod inet;

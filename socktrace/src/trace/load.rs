@@ -29,6 +29,8 @@ pub struct RingSize(u32);
 impl RingSize {
     /// Room for the events of a twentieth of a second on two saturated cores, twice over.
     pub const DEFAULT: RingSize = RingSize(8 << 20);
+    /// The smallest that the kernel takes.
+    pub const MINIMUM: RingSize = RingSize(RingSize::MIN);
     const MIN: u32 = 4 << 10;
     const MAX: u32 = 1 << 30;
 

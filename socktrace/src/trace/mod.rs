@@ -12,4 +12,4 @@ mod refusal;
 pub use bpf_log::{BpfLog, LogLevel};
 pub use load::{RingSize, Tracer};
 pub use losses::{Cause, Loss, Losses};
-pub use refusal::Refusal;
+pub use refusal::{Refusal, maps_are_locked_memory};

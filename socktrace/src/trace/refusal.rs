@@ -71,9 +71,14 @@ impl Circumstances {
         Circumstances {
             locked_down: fs::read_to_string("/sys/kernel/security/lockdown")
                 .is_ok_and(|text| text.contains("[confidentiality]")),
-            maps_are_locked_memory: kernel_version().is_some_and(|version| version < (5, 11)),
+            maps_are_locked_memory: maps_are_locked_memory(),
         }
     }
+}
+
+/// Whether this kernel counts maps against RLIMIT_MEMLOCK, as Linux did before 5.11.
+pub fn maps_are_locked_memory() -> bool {
+    kernel_version().is_some_and(|version| version < (5, 11))
 }
 
 fn kernel_version() -> Option<(u32, u32)> {
