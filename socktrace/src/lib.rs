@@ -1,13 +1,16 @@
 //! Data flows one way: a source in the kernel delivers a typed [`socket`], a filter judges it, a
 //! renderer prints it.
 
+mod bpf;
 pub mod bpfmap;
+mod btf;
 pub mod cli;
 pub mod container;
 pub mod diag;
 pub mod doctor;
 pub mod event;
 pub mod filter;
+pub mod iter;
 pub mod live;
 pub mod names;
 pub mod netns;

@@ -1,6 +1,7 @@
 //! The kernel's types, opaque: their fields can be reached only through the accessors of core.c.
 
 use core::ffi::c_void;
+use core::mem::MaybeUninit;
 
 use aya_ebpf::helpers::generated::{
     bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_sock_from_file,
@@ -141,14 +142,14 @@ impl TaskRef {
     }
 
     #[inline(always)]
-    pub(crate) fn comm(self, comm: &mut [u8; 16]) {
-        // SAFETY: there is room for all of it, and the address is that of the field.
+    pub(crate) fn comm(self) -> [u8; 16] {
+        let mut comm = MaybeUninit::<[u8; 16]>::uninit();
+        // SAFETY: the address is that of the field, and the helper writes all of the bytes, zeroes
+        // if it cannot read.
         unsafe {
-            bpf_probe_read_kernel(
-                comm.as_mut_ptr().cast(),
-                comm.len() as u32,
-                core_task_comm(self.0).cast_mut(),
-            );
+            let field = core_task_comm(self.0);
+            bpf_probe_read_kernel(comm.as_mut_ptr().cast(), 16, field.cast_mut());
+            comm.assume_init()
         }
     }
 }

@@ -10,7 +10,7 @@ mod kernel;
 use aya_ebpf::helpers::generated::bpf_seq_write;
 use socktrace_common::SocketDescriptor;
 
-use kernel::{Context, Visit};
+use kernel::{Context, SockRef, Visit};
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
@@ -26,31 +26,24 @@ extern "C" fn descriptors(context: *const Context) -> i32 {
 fn tell(visit: &Visit) {
     let Visit { output, task, file, fd } = *visit;
     let Some(socket) = file.socket() else { return };
-    let mut record = SocketDescriptor {
-        cookie: 0,
-        sock: 0,
+    let sock = socket.sock();
+    let record = SocketDescriptor {
+        cookie: sock.map_or(0, SockRef::cookie),
+        sock: sock.map_or(0, SockRef::address),
         start_ns: task.process_start_ns(),
         cgroup_id: task.cgroup_id(),
-        netns: 0,
+        netns: sock.map_or(0, SockRef::netns),
         inode: file.inode(),
         tgid: task.tgid(),
         tid: task.tid(),
         fd,
         uid: task.uid(),
-        comm: [0; 16],
-        family: 0,
-        protocol: 0,
+        comm: task.comm(),
+        family: sock.map_or(0, SockRef::family),
+        protocol: sock.map_or(0, SockRef::protocol),
         kind: socket.kind(),
         reserved: 0,
     };
-    task.comm(&mut record.comm);
-    if let Some(sock) = socket.sock() {
-        record.cookie = sock.cookie();
-        record.sock = sock.address();
-        record.netns = sock.netns();
-        record.family = sock.family();
-        record.protocol = sock.protocol();
-    }
     // The kernel grows its buffer and visits again where a record does not fit.
     // SAFETY: the record is initialised to its last byte, of which there are as many as said.
     unsafe {

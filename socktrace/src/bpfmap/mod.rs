@@ -1,20 +1,21 @@
 //! Maps of socket-local BPF storage: what the kernel tells of them, and their values as text.
 //!
-//! [`btf`] reads the types that a map was declared with, [`print`] writes a value in their terms.
-//! Knows neither sockets nor columns.
+//! [`print`] writes a value in terms of the types that the map was declared with. Knows neither
+//! sockets nor columns.
 
-mod btf;
 mod print;
 
 use std::cell::RefCell;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
-use btf::Btf;
 pub use print::Layout;
+
+use crate::bpf;
+use crate::btf::Btf;
 
 const BPF_MAP_GET_FD_BY_ID: libc::c_int = 14;
 const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
@@ -123,9 +124,8 @@ fn btf_bytes(fd: &OwnedFd) -> Result<Vec<u8>, Errno> {
 /// Opens the object with an id.
 fn open(command: libc::c_int, id: u32) -> Result<OwnedFd, Errno> {
     let mut attributes = [id, 0, 0, 0];
-    let fd = bpf(command, &mut attributes)?;
-    // SAFETY: the kernel has just given this descriptor to us, and to nobody else.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: the attributes hold no pointer.
+    unsafe { bpf::open(command, &mut attributes) }
 }
 
 /// Fills `info`, a structure that may hold a pointer to memory that the kernel writes.
@@ -135,23 +135,6 @@ fn object_info<const N: usize>(fd: &OwnedFd, info: &mut [u32; N]) -> Result<(), 
     let word = |half: &[u8]| u32::from_ne_bytes([half[0], half[1], half[2], half[3]]);
     let length = u32::try_from(size_of::<[u32; N]>()).unwrap_or(u32::MAX);
     let mut attributes = [fd.as_raw_fd().cast_unsigned(), length, word(low), word(high)];
-    bpf(BPF_OBJ_GET_INFO_BY_FD, &mut attributes).map(|_| ())
-}
-
-fn bpf(command: libc::c_int, attributes: &mut [u32; 4]) -> Result<i32, Errno> {
-    // SAFETY: bpf(2) reads as many bytes of attributes as it is told, which are there; a pointer
-    // among them is to memory that its caller owns, of the size that goes with it.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            command,
-            attributes.as_mut_ptr(),
-            size_of::<[u32; 4]>() as libc::c_uint,
-        )
-    };
-    if result < 0 {
-        let error = std::io::Error::last_os_error();
-        return Err(Errno::from_io_error(&error).unwrap_or(Errno::INVAL));
-    }
-    i32::try_from(result).map_err(|_| Errno::OVERFLOW)
+    // SAFETY: `info` has the length that is told; a pointer in it is to memory of its caller.
+    unsafe { bpf::call(BPF_OBJ_GET_INFO_BY_FD, &mut attributes) }.map(|_| ())
 }

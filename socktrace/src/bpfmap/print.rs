@@ -1,6 +1,6 @@
 //! A value in terms of its type, as `ss` has its library print it, oddities included.
 
-use super::btf::{Btf, Kind, Member};
+use crate::btf::{Btf, Kind, Member};
 use crate::render::number::write_to;
 
 /// How a value is laid out.

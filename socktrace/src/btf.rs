@@ -1,23 +1,24 @@
-//! BTF: types as data, as far as values of maps need them. Whatever the bytes are, nothing panics.
+//! BTF: types as data, as far as values of maps and fields of programs need them. Whatever the bytes
+//! are, nothing panics.
 
 const MAGIC: u16 = 0xeb9f;
 const MAX_DEPTH: usize = 32;
 
-/// The types of one map.
+/// The types of a map or of a program.
 #[derive(Debug)]
-pub(super) struct Btf {
+pub(crate) struct Btf {
     types: Vec<Type>,
     names: Vec<u8>,
 }
 
 #[derive(Debug)]
-pub(super) struct Type {
-    name: u32,
-    pub(super) kind: Kind,
+pub(crate) struct Type {
+    pub(crate) name: u32,
+    pub(crate) kind: Kind,
 }
 
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Void,
     Int {
         size: u32,
@@ -57,13 +58,13 @@ pub(super) enum Kind {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keyword {
+pub(crate) enum Keyword {
     Struct,
     Union,
 }
 
 impl Keyword {
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Keyword::Struct => "struct",
             Keyword::Union => "union",
@@ -72,16 +73,35 @@ impl Keyword {
 }
 
 #[derive(Debug)]
-pub(super) struct Member {
-    name: u32,
-    pub(super) of: u32,
-    pub(super) bit_offset: u32,
+pub(crate) struct Member {
+    pub(crate) name: u32,
+    pub(crate) of: u32,
+    pub(crate) bit_offset: u32,
     /// 0 for a member that is no bit field.
-    pub(super) bits: u32,
+    pub(crate) bits: u32,
 }
 
 struct Reader<'a> {
     rest: &'a [u8],
+}
+
+impl Type {
+    /// The type that `bytes` begin with.
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Type> {
+        read_type(&mut Reader { rest: bytes })
+    }
+
+    /// How many bytes follow the three words that each type begins with, by the second of them.
+    pub(crate) fn length_after(info: u32) -> usize {
+        let count = (info & 0xffff) as usize;
+        match info >> 24 & 0x1f {
+            1 | 14 | 17 => 4,
+            3 => 12,
+            4 | 5 | 15 | 19 => 12 * count,
+            6 | 13 => 8 * count,
+            _ => 0,
+        }
+    }
 }
 
 impl Reader<'_> {
@@ -93,7 +113,7 @@ impl Reader<'_> {
 }
 
 impl Btf {
-    pub(super) fn parse(bytes: &[u8]) -> Option<Btf> {
+    pub(crate) fn parse(bytes: &[u8]) -> Option<Btf> {
         let half = |at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
         let word = |at: usize| Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
         if half(0)? != MAGIC {
@@ -113,12 +133,12 @@ impl Btf {
         Some(Btf { types, names })
     }
 
-    pub(super) fn get(&self, id: u32) -> Option<&Type> {
+    pub(crate) fn get(&self, id: u32) -> Option<&Type> {
         self.types.get(id as usize)
     }
 
     /// The type without typedefs and modifiers.
-    pub(super) fn resolved(&self, mut id: u32) -> Option<&Type> {
+    pub(crate) fn resolved(&self, mut id: u32) -> Option<&Type> {
         for _ in 0..MAX_DEPTH {
             match self.get(id)? {
                 Type { kind: Kind::Typedef { to } | Kind::Modifier { to }, .. } => id = *to,
@@ -128,7 +148,7 @@ impl Btf {
         None
     }
 
-    pub(super) fn size(&self, id: u32) -> Option<usize> {
+    pub(crate) fn size(&self, id: u32) -> Option<usize> {
         self.size_within(id, MAX_DEPTH)
     }
 
@@ -147,21 +167,21 @@ impl Btf {
         })
     }
 
-    pub(super) fn name(&self, of: &Type) -> &[u8] {
+    pub(crate) fn name(&self, of: &Type) -> &[u8] {
         self.text(of.name)
     }
 
-    pub(super) fn member_name(&self, of: &Member) -> &[u8] {
+    pub(crate) fn member_name(&self, of: &Member) -> &[u8] {
         self.text(of.name)
     }
 
-    pub(super) fn text(&self, offset: u32) -> &[u8] {
+    pub(crate) fn text(&self, offset: u32) -> &[u8] {
         let rest = self.names.get(offset as usize..).unwrap_or_default();
         rest.split(|byte| *byte == 0).next().unwrap_or_default()
     }
 
     /// The type as C writes it, without a name after it.
-    pub(super) fn write_type(&self, id: u32, out: &mut Vec<u8>) -> Option<()> {
+    pub(crate) fn write_type(&self, id: u32, out: &mut Vec<u8>) -> Option<()> {
         self.write_within(id, MAX_DEPTH, out)
     }
 
