@@ -10,7 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread;
 use std::time::Instant;
 
-use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_change};
+use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{
     CapabilitySet, UnshareFlags, remove_capability_from_bounding_set, unshare_unsafe,
@@ -67,6 +67,19 @@ pub fn with_empty(command: &mut Command, folder: &'static str) {
             unshare_unsafe(UnshareFlags::NEWNS)?;
             mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
             Ok(mount("none", folder, "tmpfs", MountFlags::empty(), None)?)
+        });
+    }
+}
+
+/// Has the program run with another file in the place of one.
+pub fn with_file(command: &mut Command, file: &'static str, replacement: &Path) {
+    let replacement = replacement.to_owned();
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(move || {
+            unshare_unsafe(UnshareFlags::NEWNS)?;
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+            Ok(mount_bind(&replacement, file)?)
         });
     }
 }

@@ -3,23 +3,34 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{FromRawFd, OwnedFd};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 
 use crate::compare::Listing;
 
-/// What `command` prints on a terminal `columns` wide.
-pub fn run(mut command: Command, columns: u16) -> Listing {
+/// Starts `command` on a terminal `columns` wide, which is gone when its descriptor is closed.
+pub fn start(mut command: Command, columns: u16) -> (Child, OwnedFd) {
     let (terminal, screen) = open(columns).expect("no pseudo-terminal");
-    let mut child = command
+    let child = command
         .stdin(Stdio::null())
         .stdout(screen)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    // The last descriptor of the screen here: reading ends when the child ends.
-    drop(command);
+    // With the command goes the last descriptor of the screen here: reading ends when the child does.
+    (child, terminal)
+}
+
+/// Gives the terminal another width.
+pub fn resize(terminal: &OwnedFd, columns: u16) {
+    let size = rustix::termios::Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    rustix::termios::tcsetwinsize(terminal, size).expect("a terminal has a size");
+}
+
+/// What `command` prints on a terminal `columns` wide.
+pub fn run(command: Command, columns: u16) -> Listing {
+    let (mut child, terminal) = start(command, columns);
     let pid = child.id();
     let mut stdout = Vec::new();
     match File::from(terminal).read_to_end(&mut stdout) {

@@ -16,6 +16,12 @@ pub(crate) struct Apt {
     directory: PathBuf,
 }
 
+/// What a package needs.
+pub(crate) struct Dependency {
+    pub(crate) name: String,
+    pub(crate) is_available: bool,
+}
+
 impl Apt {
     /// Fetches the list of packages of the suites.
     pub(crate) fn new(directory: PathBuf, suites: &[&str]) -> Result<Apt> {
@@ -59,11 +65,16 @@ impl Apt {
     }
 
     /// The packages that a package depends on directly.
-    pub(crate) fn dependencies(&self, package: &str) -> Result<Vec<String>> {
+    pub(crate) fn dependencies(&self, package: &str) -> Result<Vec<Dependency>> {
         let output = run(self.command("apt-cache").args(["depends", "--important", package]))?;
         let text = String::from_utf8_lossy(&output.stdout);
         let named = text.lines().filter_map(|line| line.trim().strip_prefix("Depends: "));
-        Ok(named.map(str::to_owned).collect())
+        // A name in angle brackets is that of no package here.
+        let dependency = |word: &str| match word.trim_matches(['<', '>']) {
+            name if name == word => Dependency { name: name.to_owned(), is_available: true },
+            name => Dependency { name: name.to_owned(), is_available: false },
+        };
+        Ok(named.map(dependency).collect())
     }
 
     /// Unpacks packages with all that they depend on.

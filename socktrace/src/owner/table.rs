@@ -1,6 +1,7 @@
 //! The table of holders: inode -> descriptors, the newest first. Filled in the order of the processes.
 
 use rustc_hash::FxHashMap;
+use rustix::io::Errno;
 
 use crate::socket::Inode;
 
@@ -16,6 +17,7 @@ pub struct Owners {
     socket_contexts: FxHashMap<u32, Span>,
     kernel_context: Option<Span>,
     refused: u32,
+    failed: Option<Errno>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -110,6 +112,16 @@ impl Owners {
     /// How many processes' descriptors could not be seen for want of permission.
     pub fn refused(&self) -> u32 {
         self.refused
+    }
+
+    /// Notes that holders may be missing, and why.
+    pub fn add_failure(&mut self, error: Errno) {
+        self.failed.get_or_insert(error);
+    }
+
+    /// Why holders may be missing that could have been seen; `None` if none are.
+    pub fn failure(&self) -> Option<Errno> {
+        self.failed
     }
 
     /// The holders of a socket, the newest first.

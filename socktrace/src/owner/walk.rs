@@ -69,6 +69,8 @@ fn processes(proc: &OwnedFd) -> Result<Vec<u32>, Errno> {
 struct Process {
     tasks: Vec<Task>,
     is_refused: bool,
+    /// What failed other than that it has exited.
+    failed: Option<Errno>,
 }
 
 struct Task {
@@ -82,9 +84,21 @@ struct Task {
 }
 
 impl Process {
+    /// Notes why something of it could not be read, unless it is because it has exited.
+    fn note(&mut self, error: Errno) {
+        match error {
+            Errno::NOENT | Errno::SRCH => {}
+            Errno::ACCESS | Errno::PERM => self.is_refused = true,
+            error => self.failed = Some(error),
+        }
+    }
+
     fn add_to(self, owners: &mut Owners) {
         if self.is_refused {
             owners.add_refused();
+        }
+        if let Some(error) = self.failed {
+            owners.add_failure(error);
         }
         for task in self.tasks {
             let id = owners.add_task(task.pid, task.tid, &task.comm, task.context.as_deref());
@@ -172,65 +186,73 @@ impl Walker<'_> {
 
     fn process(self, pid: u32) -> Process {
         let mut process = Process::default();
-        match self.task(&mut Place::process(pid)) {
-            Ok(task) => process.tasks.extend(task),
-            Err(Errno::ACCESS) => {
-                process.is_refused = true;
-                return process;
-            }
-            // It has exited.
-            Err(_) => {}
-        }
-        if self.wanted.granularity == Granularity::Threads {
-            self.threads(pid, &mut process.tasks);
+        self.task(&mut Place::process(pid), &mut process);
+        if !process.is_refused && self.wanted.granularity == Granularity::Threads {
+            self.threads(pid, &mut process);
         }
         process
     }
 
     /// The threads beside the one that stands for the process.
-    fn threads(self, pid: u32, tasks: &mut Vec<Task>) {
-        let Ok(folder) = Place::process(pid).open(self.proc, b"/task", DIRECTORY) else { return };
+    fn threads(self, pid: u32, process: &mut Process) {
+        let folder = match Place::process(pid).open(self.proc, b"/task", DIRECTORY) {
+            Ok(folder) => folder,
+            Err(error) => return process.note(error),
+        };
         let mut buffer = [MaybeUninit::uninit(); ENTRIES];
         let mut entries = RawDir::new(&folder, &mut buffer);
         while let Some(Ok(entry)) = entries.next() {
             match number(entry.file_name()) {
                 // A thread that is gone, or whose process is, holds nothing.
                 Some(tid) if tid != pid => {
-                    tasks.extend(self.task(&mut Place::thread(pid, tid)).ok().flatten());
+                    self.task(&mut Place::thread(pid, tid), process);
                 }
                 _ => {}
             }
         }
     }
 
-    /// A task, if it holds sockets.
-    fn task(self, place: &mut Place) -> Result<Option<Task>, Errno> {
-        let folder = place.open(self.proc, b"/fd", DIRECTORY)?;
+    /// Adds a task, if it holds sockets.
+    fn task(self, place: &mut Place, process: &mut Process) {
+        let folder = match place.open(self.proc, b"/fd", DIRECTORY) {
+            Ok(folder) => folder,
+            Err(error) => return process.note(error),
+        };
         let mut buffer = [MaybeUninit::uninit(); ENTRIES];
         let mut entries = RawDir::new(&folder, &mut buffer);
         let mut task = None;
         while let Some(entry) = entries.next() {
             // What was found of a task that exits amid is kept.
-            let Ok(entry) = entry else { break };
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) => {
+                    process.note(error);
+                    break;
+                }
+            };
             let Some(fd) = number(entry.file_name()) else { continue };
             let mut link = [MaybeUninit::uninit(); 64];
-            let Ok((link, _)) = rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link)
-            else {
-                continue;
+            let link = match rustix::fs::readlinkat_raw(&folder, entry.file_name(), &mut link) {
+                Ok((link, _)) => link,
+                Err(error) => {
+                    process.note(error);
+                    continue;
+                }
             };
             let Some(inode) = socket_inode(link) else { continue };
-            let task = task.get_or_insert_with(|| self.begin_task(place));
+            let task = task.get_or_insert_with(|| self.begin_task(place, process));
             task.descriptors.push((inode, fd));
             if self.wanted.contexts == Contexts::ProcessesAndSockets {
                 task.socket_contexts.push(self.socket_context(place, fd));
             }
         }
-        Ok(task)
+        process.tasks.extend(task);
     }
 
-    fn begin_task(self, place: &mut Place) -> Task {
+    fn begin_task(self, place: &mut Place, process: &mut Process) -> Task {
         let mut stat = [0; 256];
-        let stat = read_into(place.open(self.proc, b"/stat", FILE), &mut stat);
+        let file = place.open(self.proc, b"/stat", FILE).inspect_err(|error| process.note(*error));
+        let stat = read_into(file, &mut stat);
         let mut context = [0; 4096];
         let context = match self.wanted.contexts {
             Contexts::None => None,

@@ -253,6 +253,9 @@ fn read_owners(plan: &Plan, asked_by_filter: bool) -> Result<Option<Owners>> {
         let refused = owners.refused();
         complain(&format!("{refused} processes of others were not looked into (run it as root)"));
     }
+    if let Some(error) = owners.failure() {
+        complain(&format!("processes could not be read, so owners may be missing: {error}"));
+    }
     Ok(Some(owners))
 }
 

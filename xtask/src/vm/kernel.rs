@@ -55,25 +55,34 @@ impl Kernel {
         let root = directory.join("kernel");
         if !root.exists() {
             let apt = Apt::new(directory.join("apt"), self.suites)?;
-            let start = format!("linux-image-{}", self.version);
-            let release = apt
-                .names(&start)?
-                .iter()
-                .filter_map(|name| name.strip_prefix("linux-image-"))
-                .filter(|release| release.ends_with("-cloud-amd64"))
-                .filter(|release| release.starts_with(|c: char| c.is_ascii_digit()))
-                .max_by_key(|release| numbers(release))
-                .map(str::to_owned)
-                .with_context(|| {
-                    format!("{} has no {start}*-cloud-amd64", self.suites.join(", "))
-                })?;
-            let image = format!("linux-image-{release}");
-            let mut packages = apt.dependencies(&image)?;
-            packages.retain(|name| name.starts_with("linux-") && name.ends_with(&release));
-            packages.push(image);
+            let packages = self.newest(&apt)?;
             apt.unpack_alone(&packages, &root)?;
         }
         Files::find(&root)
+    }
+
+    /// The packages of the newest kernel that the archive has whole: of old ones, it may have lost
+    /// the modules.
+    fn newest(&self, apt: &Apt) -> Result<Vec<String>> {
+        let start = format!("linux-image-{}", self.version);
+        let names = apt.names(&start)?;
+        let mut releases: Vec<&str> = names
+            .iter()
+            .filter_map(|name| name.strip_prefix("linux-image-"))
+            .filter(|release| release.ends_with("-cloud-amd64"))
+            .filter(|release| release.starts_with(|c: char| c.is_ascii_digit()))
+            .collect();
+        releases.sort_by_key(|release| std::cmp::Reverse(numbers(release)));
+        for release in releases {
+            let image = format!("linux-image-{release}");
+            let mut packages = apt.dependencies(&image)?;
+            packages.retain(|needed| needed.name.contains(release));
+            if packages.iter().all(|needed| needed.is_available) {
+                let needed = packages.into_iter().map(|needed| needed.name);
+                return Ok(needed.chain([image]).collect());
+            }
+        }
+        bail!("{} has no {start}*-cloud-amd64 with all that it needs", self.suites.join(", "))
     }
 }
 
