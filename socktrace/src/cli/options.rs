@@ -62,6 +62,7 @@ pub enum Flag {
     Container,
     InnerPids,
     Owners,
+    Explain,
 }
 
 struct Definition {
@@ -181,6 +182,7 @@ const OWN_DEFINITIONS: &[Definition] = &[
         value: Some("SOURCE"),
         help: "find the processes of -p by SOURCE: walk (over /proc), iterator (eBPF), auto",
     },
+    long_switch(Flag::Explain, "explain", "show how the filter is understood, and list nothing"),
 ];
 
 /// The options that there are under a name.

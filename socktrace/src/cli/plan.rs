@@ -85,6 +85,8 @@ pub enum Task {
     Events,
     /// Write the TCP dump as it comes from the kernel.
     DumpTcp(PathBuf),
+    /// Show how the filter is understood.
+    Explain,
 }
 
 /// What a listing is written as.
@@ -317,6 +319,7 @@ impl Plan {
             Flag::Json => self.format = Format::Json(Framing::Array),
             Flag::JsonLines => self.format = Format::Json(Framing::Lines),
             Flag::Owners => self.owners = owners_from(&value)?,
+            Flag::Explain => self.task = Task::Explain,
             Flag::Diag => self.task = Task::DumpTcp(value.into()),
             Flag::Filter => {
                 if self.filter_file.replace(value.into()).is_some() {

@@ -92,7 +92,7 @@ pub fn compile(expr: &Expr, ops: KernelOps) -> Pushdown {
 
 impl KernelOps {
     /// Whether the kernel's word on the predicate is final.
-    fn decides(self, predicate: &Predicate) -> bool {
+    pub(super) fn decides(self, predicate: &Predicate) -> bool {
         match predicate {
             Predicate::Host { .. } | Predicate::Port { .. } => true,
             Predicate::Device { .. } => self.device,

@@ -157,7 +157,11 @@ impl Subject for Listed<'_> {
 
     fn states(&self, of: StateOf) -> StateSet {
         match of {
-            StateOf::Now => StateSet::of(&[self.socket.state()]),
+            // A TCP socket that is bound and no more is listed as a closed one.
+            StateOf::Now => match (self.socket.table(), self.socket.state()) {
+                (Table::Tcp, State::Close) => StateSet::of(&[State::Close, State::BoundInactive]),
+                (_, state) => StateSet::of(&[state]),
+            },
             StateOf::Old | StateOf::New => StateSet::EMPTY,
         }
     }

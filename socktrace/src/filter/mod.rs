@@ -7,6 +7,7 @@
 
 mod error;
 pub mod eval;
+mod explain;
 mod glob;
 mod host;
 pub mod kernel;
@@ -29,6 +30,7 @@ use std::net::IpAddr;
 
 pub use error::{ErrorKind, FilterError};
 pub use eval::EphemeralPorts;
+pub use explain::Explained;
 pub use glob::Glob;
 pub use host::c_number;
 pub use kernel::{KernelOps, Pushdown, compile};

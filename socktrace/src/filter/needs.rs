@@ -24,8 +24,33 @@ pub enum Need {
     Netns,
 }
 
+impl Need {
+    pub const ALL: [Need; 7] = [
+        Need::Owners,
+        Need::Info,
+        Need::CongestionControl,
+        Need::Tos,
+        Need::UnixUser,
+        Need::UnixFile,
+        Need::Netns,
+    ];
+
+    /// Where it comes from, for whoever asks.
+    pub(super) fn source(self) -> &'static str {
+        match self {
+            Need::Owners => "the descriptors in /proc",
+            Need::Info => "INET_DIAG_INFO",
+            Need::CongestionControl => "INET_DIAG_CONG",
+            Need::Tos => "INET_DIAG_TOS",
+            Need::UnixUser => "UDIAG_SHOW_UID",
+            Need::UnixFile => "UDIAG_SHOW_VFS",
+            Need::Netns => "/proc/self/ns/net",
+        }
+    }
+}
+
 impl Predicate {
-    fn needs(&self, need: Need) -> bool {
+    pub(super) fn needs(&self, need: Need) -> bool {
         match self {
             Predicate::Number { of, .. } => of.need() == Some(need),
             Predicate::Name { of: Name::Comm, .. } => need == Need::Owners,
@@ -59,6 +84,17 @@ impl Expr {
     /// What is left to judge of the sockets of one table.
     pub fn in_table(&self, table: Table) -> Verdict {
         self.given(&|predicate| predicate.in_table(table))
+    }
+
+    /// What is left to judge where sockets in other states than these are not listed.
+    pub fn in_states(&self, listed: StateSet) -> Verdict {
+        self.given(&|predicate| match predicate {
+            Predicate::State { of: StateOf::Now, set } if !set.intersects(listed) => Some(false),
+            Predicate::State { of: StateOf::Now, set } if listed.without(*set).is_empty() => {
+                Some(true)
+            }
+            _ => None,
+        })
     }
 
     /// The states that a socket may be in for the expression to hold, if it speaks of states.

@@ -221,6 +221,16 @@ pub enum Verdict {
     Open(Expr),
 }
 
+impl Verdict {
+    /// What is left when more is known.
+    pub fn and_then(self, more: impl FnOnce(&Expr) -> Verdict) -> Verdict {
+        match self {
+            Verdict::Open(expr) => more(&expr),
+            known => known,
+        }
+    }
+}
+
 /// The parts that are open, unless one of the others decides alone.
 fn joined(
     parts: &[Expr],

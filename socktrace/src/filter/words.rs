@@ -419,6 +419,6 @@ pub(super) fn tables_named(name: &[u8]) -> Option<TableSet> {
     TABLES.iter().find(|(word, _)| word.as_bytes() == name).map(|(_, tables)| *tables)
 }
 
-pub(super) fn name_of_tables(tables: TableSet) -> &'static str {
+pub fn name_of_tables(tables: TableSet) -> &'static str {
     TABLES.iter().find(|(_, known)| *known == tables).map_or("", |(name, _)| name)
 }

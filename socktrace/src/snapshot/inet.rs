@@ -39,10 +39,12 @@ impl Lister<'_, '_, '_> {
             _ => None,
         };
         let storage = self.storage.attributes();
-        // What the table alone decides of the filter need not be asked of each socket.
-        let left = match self.expr.map(|expr| expr.in_table(table)) {
+        // What table and states decide of the filter need not be asked of each socket.
+        let states = self.plan.select.states;
+        let left = match self.expr.map(|e| e.in_table(table).and_then(|e| e.in_states(states))) {
             Some(Verdict::Open(left)) => Some(left),
-            Some(Verdict::Known(_)) | None => None,
+            Some(Verdict::Known(true)) | None => None,
+            Some(Verdict::Known(false)) => return Ok(()),
         };
         for ops in [Some(KernelOps::ALL), Some(KernelOps::BASIC), None] {
             // The program would run on SCTP's primary address, the listing shows all of them.

@@ -1,5 +1,6 @@
 //! A listing, from the plan to the last line: source, filter, renderer, table by table.
 
+mod explain;
 mod inet;
 mod local;
 mod scope;
@@ -92,6 +93,9 @@ pub fn run(
         return Ok(());
     }
     let expr = settle(&mut plan, &names)?;
+    if plan.task == Task::Explain {
+        return Ok(explain::explain(&plan, expr.as_ref(), out)?);
+    }
     if let Some(nothing) = plan.select.nothing_left() {
         if let Format::Json(framing) = plan.format {
             let mut listing = JsonListing::new(out, framing, plan.show, Known::names(&names));

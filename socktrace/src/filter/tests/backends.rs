@@ -178,6 +178,14 @@ proptest! {
                 Verdict::Open(rest) => around.judge(&rest, &socket),
             };
             prop_assert_eq!(reduced, whole, "{}: {:?}", tree, socket);
+            let listed = StateSet::CONNECTED;
+            if listed.contains(socket.state()) {
+                let reduced = match tree.in_states(listed) {
+                    Verdict::Known(holds) => holds,
+                    Verdict::Open(rest) => around.judge(&rest, &socket),
+                };
+                prop_assert_eq!(reduced, whole, "{}: {:?}", tree, socket);
+            }
             let is_possible = tree.states().is_none_or(|states| states.contains(socket.state()));
             prop_assert!(is_possible || !whole, "{}: {:?}", tree, socket);
         }

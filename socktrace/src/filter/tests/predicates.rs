@@ -264,15 +264,6 @@ fn states_are_words_like_others_and_add_up_where_they_follow_each_other() {
 
 #[test]
 fn only_what_is_asked_for_is_fetched() {
-    const ALL: [Need; 7] = [
-        Need::Owners,
-        Need::Info,
-        Need::CongestionControl,
-        Need::Tos,
-        Need::UnixUser,
-        Need::UnixFile,
-        Need::Netns,
-    ];
     let table: &[(&str, &[Need])] = &[
         ("pid = 1 or dport = 2", &[Need::Owners]),
         ("not comm = x", &[Need::Owners]),
@@ -288,7 +279,7 @@ fn only_what_is_asked_for_is_fetched() {
     ];
     for (text, needs) in table {
         let expr = expr(text);
-        let own: Vec<Need> = ALL.into_iter().filter(|need| expr.needs(*need)).collect();
+        let own: Vec<Need> = Need::ALL.into_iter().filter(|need| expr.needs(*need)).collect();
         assert_eq!(own, *needs, "{text}");
     }
 }
