@@ -5,9 +5,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::doctor::{self, DoctorPlan};
-use super::options;
 use super::plan::{Action, Plan};
-use super::trace;
+use super::{complete, manual, options, trace};
 use crate::filter::ErrorKind;
 use crate::live::{self, LiveError, LivePlan, Outcome};
 use crate::render;
@@ -25,16 +24,30 @@ const LOST: u8 = 3;
 /// What runs the arguments behind a subcommand.
 type Run = fn(&[OsString]) -> Result<ExitCode, clap::Error>;
 
+/// What tells clap's form of a subcommand, for completions and the manual.
+type CommandLine = fn() -> clap::Command;
+
 /// The words that select a command in place of a listing.
-const COMMANDS: &[(&str, Run)] = &[
-    ("trace", |args| Ok(live(&trace::parse(args)?))),
-    ("doctor", |args| Ok(doctor(doctor::parse(args)?))),
+pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
+    ("trace", |args| Ok(live(&trace::parse(args)?)), trace::command),
+    ("doctor", |args| Ok(doctor(doctor::parse(args)?)), doctor::command),
+    (
+        "completions",
+        |args| Ok(written(complete::script(&complete::parse(args)?))),
+        complete::command,
+    ),
+    ("man", |args| Ok(written(manual::parse(args).map(|()| manual::page())?)), manual::command),
 ];
 
 /// Runs a command line without the program's name.
 pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
+    if name == Name::Socktrace
+        && let Some(answered) = complete::answer()
+    {
+        return written(answered.map(|()| Vec::new()));
+    }
     if let (Name::Socktrace, [command, rest @ ..]) = (name, args.as_slice())
-        && let Some((_, run)) = COMMANDS.iter().find(|(name, _)| command == name)
+        && let Some((_, run, _)) = COMMANDS.iter().find(|(name, ..)| command == name)
     {
         return run(rest).unwrap_or_else(|error| explain(&error));
     }
@@ -114,8 +127,12 @@ fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return print(&text);
     }
-    let line = text.lines().next().unwrap_or_default();
-    complain(line.strip_prefix("error: ").unwrap_or(line));
+    let mut lines = text.lines();
+    let mut line = lines.next().unwrap_or_default().to_owned();
+    if line.ends_with(':') {
+        line = format!("{line} {}", lines.next().unwrap_or_default().trim());
+    }
+    complain(line.strip_prefix("error: ").unwrap_or(&line));
     ExitCode::from(USAGE)
 }
 
@@ -148,7 +165,12 @@ fn screen_width() -> Option<usize> {
 }
 
 fn print(text: &str) -> ExitCode {
-    match io::stdout().write_all(text.as_bytes()) {
+    written(Ok(text.into()))
+}
+
+/// Prints what was written, and ends.
+fn written(text: io::Result<Vec<u8>>) -> ExitCode {
+    match text.and_then(|text| io::stdout().write_all(&text)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => failure(&format!("cannot write: {error}")),

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 /// Tries what socktrace needs of this machine, and says what works, what does not, why, and what
 /// would change it.
@@ -25,6 +25,11 @@ Exits with 0 when nothing stays unseen, 1 after a failure, 2 when something is l
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DoctorPlan {
     pub json: bool,
+}
+
+/// The command line, for completions and the manual.
+pub fn command() -> clap::Command {
+    Typed::command()
 }
 
 /// What the arguments behind `doctor` ask for.

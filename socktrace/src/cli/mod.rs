@@ -2,9 +2,12 @@
 //!
 //! [`options`] knows the words and their order, [`plan`] turns them into one [`plan::Plan`] in
 //! which nothing is left to interpret. Neither opens a socket nor prints a listing.
+//! [`command`] has a line per subcommand, and a file here for each.
 
 pub mod command;
+pub mod complete;
 pub mod doctor;
+pub mod manual;
 pub mod options;
 pub mod plan;
 pub mod trace;

@@ -221,7 +221,8 @@ pub struct Typed {
 #[error("{0}")]
 pub struct UsageError(String);
 
-const WORDS: &str = "FILTER";
+/// The name of the filter's words among the arguments, here and in subcommands.
+pub const FILTER_WORDS: &str = "words";
 /// `-v` and `-V` are one option, but clap allows one short name besides aliases.
 const VERSION_ALIAS: char = 'v';
 
@@ -245,7 +246,10 @@ pub fn command(name: Name) -> Command {
             None => arg.action(ArgAction::SetTrue).overrides_with(definition.long),
         }
     });
-    let words = Arg::new(WORDS).num_args(0..).value_parser(clap::value_parser!(OsString));
+    let words = Arg::new(FILTER_WORDS)
+        .value_name("FILTER")
+        .num_args(0..)
+        .value_parser(clap::value_parser!(OsString));
     Command::new(name.as_str())
         .about("What sockets exist, in what state, and who owns them")
         .override_usage(match name {
@@ -284,7 +288,7 @@ pub fn parse(name: Name, args: &[OsString]) -> Result<Typed, UsageError> {
     found.sort_by_key(|(index, ..)| *index);
     Ok(Typed {
         options: found.into_iter().map(|(_, flag, value)| (flag, value)).collect(),
-        words: matches.remove_many::<OsString>(WORDS).into_iter().flatten().collect(),
+        words: matches.remove_many::<OsString>(FILTER_WORDS).into_iter().flatten().collect(),
         name,
     })
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::live::LivePlan;
 use crate::trace::{LogLevel, RingSize};
@@ -41,6 +41,11 @@ Time is when it happened, Held how long the socket had been in the state it left
 
 Needs CAP_BPF and CAP_PERFMON. Exits with 0 when every event was printed, 1 after a failure, 2 when \
 this kernel or user cannot trace, 3 when events were lost, 255 when the command line is wrong.";
+
+/// The command line, for completions and the manual.
+pub fn command() -> clap::Command {
+    Typed::command()
+}
 
 /// What the arguments behind `trace` ask for.
 pub fn parse(args: &[OsString]) -> Result<LivePlan, clap::Error> {

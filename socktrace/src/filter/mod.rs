@@ -5,6 +5,7 @@
 //! predicates exist is a table ([`words`]), and what has to be fetched for them another ([`needs`]).
 //! Nothing here reads a file or asks the system for a name: that is behind [`Lookup`] and [`Facts`].
 
+pub mod complete;
 mod error;
 pub mod eval;
 mod explain;

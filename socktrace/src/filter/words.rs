@@ -415,6 +415,11 @@ pub(super) fn of_name(of: Name) -> &'static str {
     PREDICATES.iter().find(same).map_or("", |word| word.name)
 }
 
+/// The names of tables, for completion.
+pub fn tables() -> impl Iterator<Item = &'static str> {
+    TABLES.iter().map(|(name, _)| *name)
+}
+
 pub(super) fn tables_named(name: &[u8]) -> Option<TableSet> {
     TABLES.iter().find(|(word, _)| word.as_bytes() == name).map(|(_, tables)| *tables)
 }

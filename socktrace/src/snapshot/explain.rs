@@ -22,9 +22,10 @@ pub(super) fn explain(plan: &Plan, expr: Option<&Expr>, out: &mut dyn Write) -> 
         })
         .collect();
     text.push_str(&format!("states: {}\n", states.join(" ")));
-    let listed = plan.select.tables.iter().filter(|t| t.families().intersects(plan.select.families));
-    let (possible, impossible): (Vec<_>, Vec<_>) = listed
-        .partition(|table| expr.is_none_or(|e| e.in_table(*table) != Verdict::Known(false)));
+    let listed =
+        plan.select.tables.iter().filter(|t| t.families().intersects(plan.select.families));
+    let (possible, impossible): (Vec<_>, Vec<_>) =
+        listed.partition(|table| expr.is_none_or(|e| e.in_table(*table) != Verdict::Known(false)));
     let names = |tables: Vec<_>| {
         let names: Vec<_> =
             tables.into_iter().map(|table| words::name_of_tables(TableSet::of(&[table]))).collect();

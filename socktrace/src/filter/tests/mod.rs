@@ -4,6 +4,7 @@ mod backends;
 mod evaluation;
 mod language;
 mod predicates;
+mod reference;
 mod verdicts;
 
 use std::ffi::{OsStr, OsString};
