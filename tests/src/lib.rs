@@ -9,6 +9,7 @@ pub mod oracle;
 pub mod population;
 pub mod process;
 pub mod pty;
+pub mod schema;
 pub mod skip;
 pub mod trace;
 pub mod wait;
