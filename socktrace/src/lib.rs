@@ -11,6 +11,7 @@ pub mod doctor;
 pub mod event;
 pub mod filter;
 pub mod iter;
+pub mod listeners;
 pub mod live;
 pub mod names;
 pub mod netns;

@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use super::doctor::{self, DoctorPlan};
-use super::plan::{Action, Plan};
-use super::{complete, manual, options, trace};
+use super::plan::{Action, Plan, PlanError};
+use super::{complete, listen, manual, options, trace};
 use crate::filter::ErrorKind;
 use crate::live::{self, LiveError, LivePlan, Outcome};
 use crate::render;
@@ -30,6 +30,7 @@ type CommandLine = fn() -> clap::Command;
 /// The words that select a command in place of a listing.
 pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
     ("trace", |args| Ok(live(&trace::parse(args)?)), trace::command),
+    ("listen", |args| Ok(listen(listen::parse(args)?)), listen::command),
     ("doctor", |args| Ok(doctor(doctor::parse(args)?)), doctor::command),
     (
         "completions",
@@ -61,8 +62,18 @@ pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
             print(&format!("{} utility, socktrace-{}\n", name.as_str(), env!("CARGO_PKG_VERSION")))
         }
         Ok(Action::Run(plan)) => snapshot(*plan),
-        Err(error) if error.is_usage() => usage(name, &error.to_string()),
-        Err(error) => failure(&error.to_string()),
+        Err(error) => refuse(name, &error),
+    }
+}
+
+fn listen(plan: Result<Plan, PlanError>) -> ExitCode {
+    plan.map_or_else(|error| refuse(Name::Socktrace, &error), snapshot)
+}
+
+fn refuse(name: Name, error: &PlanError) -> ExitCode {
+    match error.is_usage() {
+        true => usage(name, &error.to_string()),
+        false => failure(&error.to_string()),
     }
 }
 

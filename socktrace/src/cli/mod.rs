@@ -7,6 +7,7 @@
 pub mod command;
 pub mod complete;
 pub mod doctor;
+pub mod listen;
 pub mod manual;
 pub mod options;
 pub mod plan;

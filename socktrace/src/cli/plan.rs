@@ -25,6 +25,7 @@ pub enum Action {
 #[derive(Debug)]
 pub struct Plan {
     pub task: Task,
+    pub view: View,
     pub summary: bool,
     pub select: Select,
     pub show: Show,
@@ -87,6 +88,14 @@ pub enum Task {
     DumpTcp(PathBuf),
     /// Show how the filter is understood.
     Explain,
+}
+
+/// What a listing tells of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum View {
+    Sockets,
+    /// Those who can be reached, a line for each address.
+    Services,
 }
 
 /// What a listing is written as.
@@ -181,8 +190,25 @@ const INET_TABLES: TableSet =
 
 impl Action {
     pub fn from_typed(typed: Typed) -> Result<Action, PlanError> {
-        let mut plan = Plan {
+        let mut plan = Plan::new(typed.words, typed.name);
+        for (flag, value) in typed.options {
+            let value = value.unwrap_or_default();
+            match flag {
+                Flag::Help => return Ok(Action::Help),
+                Flag::Version => return Ok(Action::Version),
+                Flag::Family if value == "help" => return Ok(Action::Help),
+                _ => plan.apply(flag, value)?,
+            }
+        }
+        Ok(Action::Run(Box::new(plan.settled()?)))
+    }
+}
+
+impl Plan {
+    fn new(words: Vec<OsString>, name: Name) -> Plan {
+        Plan {
             task: Task::List,
+            view: View::Sockets,
             summary: false,
             select: Select {
                 tables: TableSet::EMPTY,
@@ -201,18 +227,26 @@ impl Action {
             threads: false,
             filter_file: None,
             storage: Storage::None,
-            words: typed.words,
-            name: typed.name,
-        };
-        for (flag, value) in typed.options {
-            let value = value.unwrap_or_default();
-            match flag {
-                Flag::Help => return Ok(Action::Help),
-                Flag::Version => return Ok(Action::Version),
-                Flag::Family if value == "help" => return Ok(Action::Help),
-                _ => plan.apply(flag, value)?,
-            }
+            words,
+            name,
         }
+    }
+
+    /// A listing of services in place of sockets, with options among those of listings.
+    pub fn of_services(
+        options: impl Iterator<Item = (Flag, OsString)>,
+        words: Vec<OsString>,
+    ) -> Result<Plan, PlanError> {
+        let mut plan = Plan { view: View::Services, ..Plan::new(words, Name::Socktrace) };
+        for (flag, value) in options {
+            plan.apply(flag, value)?;
+        }
+        plan.settled()
+    }
+
+    /// Settles what follows from several options together.
+    fn settled(mut self) -> Result<Plan, PlanError> {
+        let plan = &mut self;
         // As in `ss`, threads are only shown of processes that are.
         plan.show.holders = match (plan.processes, plan.threads) {
             (false, _) => Holders::Hidden,
@@ -232,11 +266,9 @@ impl Action {
         if plan.task == Task::Events && plan.format == Format::Json(Framing::Array) {
             plan.format = Format::Json(Framing::Lines);
         }
-        Ok(Action::Run(Box::new(plan)))
+        Ok(self)
     }
-}
 
-impl Plan {
     pub fn name_options(&self) -> NameOptions {
         NameOptions {
             numeric: self.show.numbers == NumberStyle::Numeric,

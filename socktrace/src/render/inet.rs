@@ -212,7 +212,7 @@ pub(super) fn transport(table: Table) -> Option<Transport> {
 }
 
 /// An address by the name of its host, if names are wanted, or in numbers: IPv6 in brackets.
-fn host(out: &mut Vec<u8>, names: &Names, addr: IpAddr) {
+pub(super) fn host(out: &mut Vec<u8>, names: &Names, addr: IpAddr) {
     if names.host(addr, out) {
         return;
     }
@@ -277,6 +277,18 @@ pub(super) fn timer_name(kind: TimerKind) -> Option<&'static str> {
         TimerKind::DelayedAck => "delack",
         TimerKind::Unknown(_) => "unknown",
     })
+}
+
+/// What stands for the sockets of a table, whatever they call themselves.
+pub(super) fn table_name(table: Table) -> &'static str {
+    match table {
+        Table::Raw => "raw",
+        Table::Udp => "udp",
+        Table::Dccp => "dccp",
+        Table::Sctp => "sctp",
+        Table::Mptcp => "mptcp",
+        _ => "tcp",
+    }
 }
 
 fn timer(out: &mut Vec<u8>, timer: &Timer) {

@@ -9,6 +9,7 @@ pub mod event;
 mod inet;
 pub mod json;
 pub mod known;
+pub mod listeners;
 #[cfg(test)]
 mod local_tests;
 mod netlink;

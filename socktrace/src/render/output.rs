@@ -1,9 +1,10 @@
-//! A listing in one of its forms: the columns of `ss`, or JSON.
+//! A listing in one of its forms: the columns of `ss`, JSON, or the services among the sockets.
 
 use std::io;
 
 use super::Printer;
 use super::json::listing::JsonListing;
+use super::listeners::ServicePrinter;
 use crate::netns::Namespace;
 use crate::socket::Socket;
 
@@ -11,6 +12,7 @@ use crate::socket::Socket;
 pub enum Output<'a, 'w> {
     Columns(Printer<'a, 'w>),
     Json(JsonListing<'a, 'w>),
+    Services(ServicePrinter<'a, 'w>),
 }
 
 impl Output<'_, '_> {
@@ -19,6 +21,7 @@ impl Output<'_, '_> {
         match self {
             Output::Columns(printer) => printer.enter(namespace),
             Output::Json(listing) => listing.enter(namespace),
+            Output::Services(printer) => printer.enter(namespace),
         }
     }
 
@@ -26,6 +29,10 @@ impl Output<'_, '_> {
         match self {
             Output::Columns(printer) => printer.socket(socket),
             Output::Json(listing) => listing.socket(socket),
+            Output::Services(printer) => {
+                printer.socket(socket);
+                Ok(())
+            }
         }
     }
 
@@ -34,6 +41,7 @@ impl Output<'_, '_> {
         match self {
             Output::Columns(printer) => printer.finish(),
             Output::Json(listing) => listing.flush(),
+            Output::Services(_) => Ok(()),
         }
     }
 
@@ -42,6 +50,7 @@ impl Output<'_, '_> {
         match self {
             Output::Columns(printer) => printer.finish(),
             Output::Json(listing) => listing.finish(),
+            Output::Services(printer) => printer.finish(),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 use crate::bpfmap::{MapError, StorageMap};
-use crate::cli::plan::{Format, Plan, Scope, Storage, Task};
+use crate::cli::plan::{Format, Plan, Scope, Storage, Task, View};
 use crate::container::Homes;
 use crate::diag::DumpEnd;
 use crate::diag::inet::storage_map;
@@ -26,6 +26,7 @@ use crate::procfs::{ProcError, Skipped};
 use crate::render::columns::{Column, Hidden, Listing};
 use crate::render::json::listing::JsonListing;
 use crate::render::known::Known;
+use crate::render::listeners::{Form, ServicePrinter};
 use crate::render::output::Output;
 use crate::render::show::{Header, Holders, Queues};
 use crate::render::{Printer, escape};
@@ -141,6 +142,13 @@ impl Session {
     ) -> io::Result<Output<'a, 'w>> {
         let plan = &self.plan;
         let known = Known { names: &self.names, owners, homes: Some(&self.homes) };
+        if plan.view == View::Services {
+            let form = match plan.format {
+                Format::Columns => Form::Columns(plan.show.header),
+                Format::Json(framing) => Form::Json(framing),
+            };
+            return Ok(Output::Services(ServicePrinter::new(out, form, known)));
+        }
         match plan.format {
             Format::Columns => {
                 let listing = Listing::new(out, screen, hidden(plan));

@@ -23,6 +23,31 @@ pub enum Framing {
     Lines,
 }
 
+impl Framing {
+    pub fn before(self, is_first: bool) -> &'static [u8] {
+        match (self, is_first) {
+            (Framing::Array, true) => b"[",
+            (Framing::Array, false) => b",\n",
+            (Framing::Lines, _) => b"",
+        }
+    }
+
+    pub fn after(self) -> &'static [u8] {
+        match self {
+            Framing::Array => b"",
+            Framing::Lines => b"\n",
+        }
+    }
+
+    pub fn end(self, is_empty: bool) -> &'static [u8] {
+        match (self, is_empty) {
+            (Framing::Array, true) => b"[]\n",
+            (Framing::Array, false) => b"]\n",
+            (Framing::Lines, _) => b"",
+        }
+    }
+}
+
 /// Sockets on their way to `out`: what is written does not stay in memory.
 pub struct JsonListing<'a, 'w> {
     out: &'w mut dyn Write,
@@ -93,23 +118,17 @@ impl<'a, 'w> JsonListing<'a, 'w> {
     }
 
     pub fn finish(&mut self) -> io::Result<()> {
-        if self.framing == Framing::Array {
-            self.pending.extend_from_slice(if self.is_empty { b"[]\n" } else { b"]\n" });
-        }
+        self.pending.extend_from_slice(self.framing.end(self.is_empty));
         self.flush()
     }
 
     fn separate(&mut self) {
         let was_empty = std::mem::replace(&mut self.is_empty, false);
-        if self.framing == Framing::Array {
-            self.pending.extend_from_slice(if was_empty { b"[" } else { b",\n" });
-        }
+        self.pending.extend_from_slice(self.framing.before(was_empty));
     }
 
     fn end_object(&mut self) -> io::Result<()> {
-        if self.framing == Framing::Lines {
-            self.pending.push(b'\n');
-        }
+        self.pending.extend_from_slice(self.framing.after());
         if self.pending.len() >= WRITE_BYTES { self.flush() } else { Ok(()) }
     }
 }

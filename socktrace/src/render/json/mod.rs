@@ -11,6 +11,7 @@ mod inet;
 pub mod listing;
 mod local;
 pub mod owner;
+pub mod service;
 mod summary;
 mod tcp;
 pub mod time;

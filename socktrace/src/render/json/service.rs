@@ -1,0 +1,47 @@
+//! A line of `socktrace listen`.
+
+use super::write::Object;
+use super::{address, home, owner};
+use crate::listeners::{Queue, Service};
+use crate::render::inet::{table_name, transport};
+use crate::render::known::Known;
+use crate::render::users::HolderStyle;
+use crate::socket::Family;
+
+pub fn service(object: &mut Object<'_>, service: &Service, known: &Known<'_>) {
+    object.value("netid", table_name(service.table));
+    object.value("family", if service.family == Family::Inet6 { "inet6" } else { "inet" });
+    {
+        let mut local = object.object("local");
+        address::inet_end(&mut local, &service.local);
+        let transport = transport(service.table);
+        let name = transport.and_then(|t| known.names.service(service.local.port, t));
+        if let Some(name) = name {
+            local.bytes("service", name);
+        }
+        if let Some((index, name)) = &service.interface {
+            local.value("ifindex", index);
+            local.bytes("interface", name);
+        }
+    }
+    object.known("v6only", service.v6only);
+    object.value("reach", service.reach().name());
+    object.value("sockets", service.inodes.len());
+    match service.queue {
+        Queue::Accept { waiting, limit } => {
+            object.value("accept_queue", waiting);
+            object.value("accept_limit", limit);
+        }
+        Queue::Bytes(bytes) => object.value("queue_bytes", bytes),
+    }
+    object.value("uid", service.uid);
+    object.known("netns", service.place.id.map(|id| id.0));
+    if let Some(name) = &service.place.name {
+        object.bytes("netns_name", name);
+    }
+    if let Some(place) = &service.home {
+        home::home(object, place);
+    }
+    let holders = service.inodes.iter().flat_map(|inode| known.holders(*inode));
+    owner::owners(object, holders, HolderStyle::Process, known.homes);
+}
