@@ -4,6 +4,10 @@
 //! of its own, [`process`] runs socktrace in it, [`wait`] awaits what it waits for.
 
 pub mod compare;
+pub mod driver;
+pub mod events;
+pub mod expect;
+pub mod firewall;
 pub mod namespace;
 pub mod oracle;
 pub mod population;
@@ -11,5 +15,6 @@ pub mod process;
 pub mod pty;
 pub mod schema;
 pub mod skip;
+mod sys;
 pub mod trace;
 pub mod wait;

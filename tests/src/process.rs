@@ -147,18 +147,31 @@ impl Running {
 
     /// The eBPF programs that it has loaded.
     pub fn programs(&self) -> Vec<u32> {
+        self.objects().programs
+    }
+
+    /// All of eBPF that it holds.
+    pub fn objects(&self) -> Objects {
         let folder = format!("/proc/{}/fdinfo", self.child.id());
-        let mut ids: Vec<u32> = fs::read_dir(folder)
-            .expect("the process has ended")
-            .flatten()
-            .filter_map(|info| fs::read_to_string(info.path()).ok())
-            .filter_map(|info| {
-                info.lines().find_map(|line| line.strip_prefix("prog_id:"))?.trim().parse().ok()
-            })
-            .collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids
+        let mut objects = Objects::default();
+        for info in fs::read_dir(folder).expect("the process has ended").flatten() {
+            let Ok(info) = fs::read_to_string(info.path()) else { continue };
+            for line in info.lines() {
+                let Some((key, value)) = line.split_once(':') else { continue };
+                let ids = match key {
+                    "prog_id" => &mut objects.programs,
+                    "map_id" => &mut objects.maps,
+                    "link_id" => &mut objects.links,
+                    _ => continue,
+                };
+                ids.extend(value.trim().parse::<u32>());
+            }
+        }
+        for ids in [&mut objects.programs, &mut objects.maps, &mut objects.links] {
+            ids.sort_unstable();
+            ids.dedup();
+        }
+        objects
     }
 
     pub fn signal(&self, signal: Signal) {
@@ -182,6 +195,38 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// What there is of eBPF, by the kernel's numbers.
+#[derive(Debug, Default)]
+pub struct Objects {
+    pub programs: Vec<u32>,
+    pub maps: Vec<u32>,
+    pub links: Vec<u32>,
+}
+
+impl Objects {
+    /// All that the kernel has, whoever loaded it.
+    pub fn loaded() -> Objects {
+        Objects {
+            programs: aya::programs::loaded_programs().flatten().map(|one| one.id()).collect(),
+            maps: aya::maps::loaded_maps().flatten().map(|one| one.id()).collect(),
+            links: aya::programs::loaded_links().flatten().map(|one| one.id()).collect(),
+        }
+    }
+
+    /// What is in both.
+    pub fn common(&self, other: &Objects) -> Vec<u32> {
+        let pairs = [
+            (&self.programs, &other.programs),
+            (&self.maps, &other.maps),
+            (&self.links, &other.links),
+        ];
+        let common = |(one, other): (&Vec<u32>, &Vec<u32>)| -> Vec<u32> {
+            one.iter().copied().filter(|id| other.contains(id)).collect()
+        };
+        pairs.into_iter().flat_map(common).collect()
     }
 }
 

@@ -10,8 +10,8 @@ use libc::{AF_NETLINK, AF_PACKET, AF_UNIX, SOCK_DGRAM, SOCK_RAW, SOCK_SEQPACKET,
 use rustix::net::Shutdown;
 
 use super::Holder;
-use super::sys::{attach, bind, bind_unix, connect_unix, open, own_as, pair, set};
 use super::tcp::{send, statement};
+use crate::sys::{attach, bind, bind_unix, connect_unix, open, own_as, pair, set};
 
 pub(super) fn populate(holder: &mut Holder, directory: &Path) -> io::Result<()> {
     unix(holder, directory)?;

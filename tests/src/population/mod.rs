@@ -8,7 +8,6 @@ mod datagram;
 mod local;
 mod owners;
 mod rare;
-mod sys;
 mod tcp;
 
 use std::fs;
@@ -17,7 +16,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitCode, Stdio};
 
-use crate::wait;
+use crate::{sys, wait};
 
 /// An interface with a link-local address, for sockets with a scope.
 const VETH: &str = "st0";

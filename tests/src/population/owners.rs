@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::Holder;
-use super::sys::{fork, open, own_as, pair, rename_self, set};
 use super::tcp::{address, bind};
+use crate::sys::{fork, open, own_as, pair, rename_self, set};
 
 const NAMES: [&CStr; 11] = [
     c"plain",

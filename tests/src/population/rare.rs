@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use libc::{AF_INET, AF_INET6, AF_TIPC, AF_VSOCK, IPPROTO_SCTP, SOCK_SEQPACKET, SOCK_STREAM};
 
 use super::Holder;
-use super::sys::{bind, open};
 use super::tcp::address;
+use crate::sys::{bind, open};
 
 pub(super) fn populate(holder: &mut Holder) {
     let result = sctp(holder);

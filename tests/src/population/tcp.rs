@@ -13,7 +13,7 @@ use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 use rustix::net::Shutdown;
 
 use super::Holder;
-use super::sys::{attach, open, own_as, set, set_bytes};
+use crate::sys::{attach, open, own_as, set, set_bytes};
 
 const IPPROTO_MPTCP: c_int = 262;
 

@@ -1,4 +1,4 @@
-//! The system calls of the population, with the `unsafe` in one place.
+//! The system calls that only libc has, with the `unsafe` in one place.
 
 use std::ffi::{CStr, c_int};
 use std::io;
@@ -6,7 +6,7 @@ use std::mem::{size_of, size_of_val};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
 /// Opens a socket; an error where the kernel lacks the protocol.
-pub(super) fn open(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
+pub(crate) fn open(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<OwnedFd> {
     // SAFETY: no pointers; the descriptor is new and ours.
     unsafe {
         let socket = check(libc::socket(domain, kind, protocol))?;
@@ -15,7 +15,7 @@ pub(super) fn open(domain: c_int, kind: c_int, protocol: c_int) -> io::Result<Ow
 }
 
 /// A pair of connected UNIX sockets without a name.
-pub(super) fn pair(kind: c_int) -> io::Result<[OwnedFd; 2]> {
+pub(crate) fn pair(kind: c_int) -> io::Result<[OwnedFd; 2]> {
     let mut pair = [0; 2];
     // SAFETY: the kernel fills both descriptors, which are then ours.
     unsafe {
@@ -25,7 +25,7 @@ pub(super) fn pair(kind: c_int) -> io::Result<[OwnedFd; 2]> {
 }
 
 /// Sets an option whose value is a plain integer or a C structure of integers.
-pub(super) fn set<T: Copy>(
+pub(crate) fn set<T: Copy>(
     socket: &OwnedFd,
     level: c_int,
     name: c_int,
@@ -45,7 +45,7 @@ pub(super) fn set<T: Copy>(
 }
 
 /// Sets an option whose value is a string of bytes.
-pub(super) fn set_bytes(
+pub(crate) fn set_bytes(
     socket: &OwnedFd,
     level: c_int,
     name: c_int,
@@ -65,7 +65,7 @@ pub(super) fn set_bytes(
 }
 
 /// Binds to an address given as its C structure.
-pub(super) fn bind<T: Copy>(socket: &OwnedFd, address: &T) -> io::Result<()> {
+pub(crate) fn bind<T: Copy>(socket: &OwnedFd, address: &T) -> io::Result<()> {
     // SAFETY: the kernel reads `size` bytes of `address`.
     let result = unsafe {
         libc::bind(
@@ -90,14 +90,14 @@ pub(super) fn connect<T: Copy>(socket: &OwnedFd, address: &T) -> io::Result<()> 
 }
 
 /// Binds a UNIX socket to exactly these bytes of `sun_path`; none lets the kernel choose.
-pub(super) fn bind_unix(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
+pub(crate) fn bind_unix(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
     let (address, length) = unix_address(name);
     // SAFETY: `length` is within the structure.
     let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
     check(result).map(drop)
 }
 
-pub(super) fn connect_unix(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
+pub(crate) fn connect_unix(socket: &OwnedFd, name: &[u8]) -> io::Result<()> {
     let (address, length) = unix_address(name);
     // SAFETY: `length` is within the structure.
     let result = unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), length) };
@@ -118,27 +118,27 @@ fn unix_address(name: &[u8]) -> (libc::sockaddr_un, libc::socklen_t) {
 }
 
 /// Attaches a classic BPF program.
-pub(super) fn attach(socket: &OwnedFd, program: &[libc::sock_filter]) -> io::Result<()> {
+pub(crate) fn attach(socket: &OwnedFd, program: &[libc::sock_filter]) -> io::Result<()> {
     let program =
         libc::sock_fprog { len: program.len() as u16, filter: program.as_ptr().cast_mut() };
     set(socket, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 /// Sockets opened from here on belong to `uid`.
-pub(super) fn own_as(uid: libc::uid_t) {
+pub(crate) fn own_as(uid: libc::uid_t) {
     // SAFETY: no pointers.
     unsafe { libc::setfsuid(uid) };
 }
 
 /// The kernel keeps 15 bytes of it.
-pub(super) fn rename_self(name: &CStr) {
+pub(crate) fn rename_self(name: &CStr) {
     // SAFETY: `name` ends with NUL.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
 }
 
 /// Runs `child` in a process of its own, without the descriptors of this one save standard
 /// streams and `keep`; it ends when `child` returns.
-pub(super) fn fork(keep: &[&OwnedFd], child: impl FnOnce()) -> io::Result<libc::pid_t> {
+pub(crate) fn fork(keep: &[&OwnedFd], child: impl FnOnce()) -> io::Result<libc::pid_t> {
     // SAFETY: the population is single-threaded, so that the child may do anything.
     let pid = check(unsafe { libc::fork() })?;
     if pid > 0 {
@@ -162,7 +162,7 @@ pub(super) fn fork(keep: &[&OwnedFd], child: impl FnOnce()) -> io::Result<libc::
     }
 }
 
-pub(super) fn end(child: libc::pid_t) {
+pub(crate) fn end(child: libc::pid_t) {
     // SAFETY: `child` is ours and not yet waited for.
     unsafe {
         libc::kill(child, libc::SIGKILL);
