@@ -97,10 +97,10 @@ pub(crate) fn run(options: &Churn) -> Result<()> {
     };
     let loads = loads(options, workers.max(1));
     let mut tracers = ours(options, &socktrace);
-    tracers.extend(tracer::peers(&options.peers));
 
     let folder = std::env::temp_dir().join(format!("socktrace-churn-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
+    tracers.extend(able(tracer::peers(&options.peers), &folder));
     let result = rounds(options, &loads, &tracers, &folder);
     fs::remove_dir_all(&folder)?;
     result
@@ -151,6 +151,18 @@ fn rounds(options: &Churn, loads: &[Load], tracers: &[Tracer], folder: &Path) ->
         );
     }
     Ok(())
+}
+
+/// The peers that can trace on this kernel; why the others cannot is said.
+fn able(peers: Vec<Tracer>, folder: &Path) -> Vec<Tracer> {
+    let is_able = |peer: &Tracer| match peer.start(folder).and_then(|running| running.stop(&[])) {
+        Ok(_) => true,
+        Err(error) => {
+            eprintln!("without {}: {error:#}", peer.name);
+            false
+        }
+    };
+    peers.into_iter().filter(is_able).collect()
 }
 
 /// The share of each worker; the first makes the marked connection.

@@ -58,6 +58,8 @@ pub(super) struct Running {
 }
 
 const START: Duration = Duration::from_secs(30);
+/// What prints a header may do so before it traces.
+const SETTLE: Duration = Duration::from_millis(500);
 
 impl Tracer {
     /// Starts it with its output in a file, and waits until it traces.
@@ -79,6 +81,9 @@ impl Tracer {
                 bail!("{} does not trace: {}", self.name, said.trim());
             }
             sleep(Duration::from_millis(2));
+        }
+        if self.live == Live::Prints {
+            sleep(SETTLE);
         }
         Ok(running)
     }
