@@ -2,26 +2,28 @@
 //! which carry relocations.
 //!
 //! Fields of sockets are loaded through the pointer that the tracepoint or a helper gave, whose type
-//! the verifier knows; those of [`Task`] and [`Skb`] are copied by bpf_probe_read_kernel, because
-//! there older kernels give or accept no typed pointer.
+//! the verifier knows; others are copied by bpf_probe_read_kernel, where older kernels give or
+//! accept no typed pointer.
 
 use core::ffi::c_void;
 use core::mem::MaybeUninit;
 
+use aya_ebpf::Global;
 use aya_ebpf::helpers::generated::{
-    bpf_get_current_task, bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_skc_to_tcp_sock,
+    bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_skc_to_tcp_sock,
 };
+use socktrace_common::{Socket, Traffic};
 
 macro_rules! opaque {
     ($($name:ident)+) => {$(
         #[repr(C)]
-        struct $name {
+        pub(crate) struct $name {
             _opaque: [u8; 0],
         }
     )+};
 }
 
-opaque! { RawSock RawNet RawTcp RawSkb RawTask }
+opaque! { RawSock RawNet RawTcp RawSkb RawRequest }
 
 // The bodies are in core.c.
 unsafe extern "C" {
@@ -30,34 +32,66 @@ unsafe extern "C" {
     fn core_sock_dport(sock: *const RawSock) -> u16;
     fn core_sock_daddr(sock: *const RawSock) -> u32;
     fn core_sock_rcv_saddr(sock: *const RawSock) -> u32;
-    fn core_sock_v6_daddr(sock: *const RawSock) -> *const c_void;
-    fn core_sock_v6_rcv_saddr(sock: *const RawSock) -> *const c_void;
+    fn core_sock_v6_daddr_0(sock: *const RawSock) -> u64;
+    fn core_sock_v6_daddr_1(sock: *const RawSock) -> u64;
+    fn core_sock_v6_rcv_saddr_0(sock: *const RawSock) -> u64;
+    fn core_sock_v6_rcv_saddr_1(sock: *const RawSock) -> u64;
     fn core_sock_state(sock: *const RawSock) -> u8;
     fn core_sock_bound_dev_if(sock: *const RawSock) -> u32;
+    fn core_sock_bind_pprev(sock: *const RawSock) -> *const c_void;
+    fn core_sock_bind_node() -> u64;
+    fn core_hlist_next(node: *const c_void) -> *const c_void;
     fn core_sock_net(sock: *const RawSock) -> *const RawNet;
+    fn core_sock_cookie(sock: *const RawSock) -> u64;
     fn core_sock_owned(sock: *const RawSock) -> u32;
     fn core_sock_protocol(sock: *const RawSock) -> u16;
     fn core_sock_err(sock: *const RawSock) -> u32;
+    fn core_sock_flags(sock: *const RawSock) -> u64;
     fn core_inet_sport(sock: *const RawSock) -> *const c_void;
     fn core_net_inum(net: *const RawNet) -> u32;
+    fn core_net_inum_at(net: *const c_void) -> *const c_void;
+    fn core_tcp_sport(tcp: *const RawTcp) -> u16;
+    fn core_tcp_rto(tcp: *const RawTcp) -> u32;
+    fn core_tcp_ulp_data(tcp: *const RawTcp) -> *const c_void;
+    fn core_tcp_ca_state(tcp: *const RawTcp) -> u32;
     fn core_tcp_bytes_acked(tcp: *const RawTcp) -> u64;
     fn core_tcp_bytes_received(tcp: *const RawTcp) -> u64;
     fn core_tcp_bytes_sent(tcp: *const RawTcp) -> u64;
     fn core_tcp_bytes_retrans(tcp: *const RawTcp) -> u64;
     fn core_tcp_srtt_us(tcp: *const RawTcp) -> u32;
+    fn core_tcp_mdev_us(tcp: *const RawTcp) -> u32;
+    fn core_tcp_rtt_min(tcp: *const RawTcp) -> u32;
     fn core_tcp_total_retrans(tcp: *const RawTcp) -> u32;
+    fn core_tcp_is_mptcp(tcp: *const RawTcp) -> u32;
+    fn core_tcp_has_is_mptcp() -> u32;
+    fn core_subflow_conn(subflow: *const c_void) -> *const c_void;
+    fn core_mptcp_has_bytes() -> u32;
+    fn core_mptcp_bytes_acked(sock: *const RawSock) -> *const c_void;
+    fn core_mptcp_bytes_received(sock: *const RawSock) -> *const c_void;
+    fn core_mptcp_bytes_sent(sock: *const RawSock) -> *const c_void;
+    fn core_mptcp_bytes_retrans(sock: *const RawSock) -> *const c_void;
+    fn core_request_num_retrans(request: *const RawRequest) -> u32;
+    fn core_request_snt_isn(request: *const RawRequest) -> *const c_void;
+    fn core_skb_len(skb: *const RawSkb) -> *const c_void;
+    fn core_skb_protocol(skb: *const RawSkb) -> *const c_void;
     fn core_skb_cb(skb: *const RawSkb) -> *const c_void;
+    fn core_skb_head(skb: *const RawSkb) -> *const c_void;
+    fn core_skb_network_header(skb: *const RawSkb) -> *const c_void;
+    fn core_skb_transport_header(skb: *const RawSkb) -> *const c_void;
+    fn core_skb_dev(skb: *const RawSkb) -> *const c_void;
+    fn core_dev_net(device: *const c_void) -> *const c_void;
     fn core_cb_seq(cb: *const c_void) -> *const c_void;
-    fn core_cb_end_seq(cb: *const c_void) -> *const c_void;
-    fn core_task_flags(task: *const RawTask) -> *const c_void;
-    fn core_task_group_leader(task: *const RawTask) -> *const c_void;
-    fn core_task_start_boottime(task: *const RawTask) -> *const c_void;
-    fn core_task_comm(task: *const RawTask) -> *const c_void;
+    fn core_ip_saddr(header: *const c_void) -> *const c_void;
+    fn core_ip_daddr(header: *const c_void) -> *const c_void;
+    fn core_ipv6_saddr(header: *const c_void) -> *const c_void;
+    fn core_ipv6_daddr(header: *const c_void) -> *const c_void;
+    fn core_th_source(header: *const c_void) -> *const c_void;
+    fn core_th_dest(header: *const c_void) -> *const c_void;
 }
 
 /// Copies what a field's address points at; zero where nothing is mapped.
 #[inline(always)]
-fn copy<T: Copy>(from: *const c_void) -> T {
+pub(crate) fn copy<T: Copy>(from: *const c_void) -> T {
     let mut value = MaybeUninit::<T>::zeroed();
     // SAFETY: `value` has room for a T, and the helper writes all of it, zeroes if it cannot read.
     // T is an integer, a pointer or an array of bytes: any bytes are valid.
@@ -67,15 +101,35 @@ fn copy<T: Copy>(from: *const c_void) -> T {
     }
 }
 
+/// Whether tracing programs may ask for the cookie of a socket (Linux 5.12); set by the loader.
+#[unsafe(no_mangle)]
+static HAS_COOKIES: Global<u8> = Global::new(1);
+/// The network namespace to trace, by inode, or 0 for all; set by the loader.
+#[unsafe(no_mangle)]
+static NETNS: Global<u32> = Global::new(0);
+/// The address family to trace, or 0 for both; set by the loader.
+#[unsafe(no_mangle)]
+static FAMILY: Global<u32> = Global::new(0);
+
+pub(crate) const AF_INET: u16 = 2;
+pub(crate) const AF_INET6: u16 = 10;
+const ETH_P_IP: u16 = 0x0800;
+const IPPROTO_TCP: u16 = 6;
+const IPPROTO_MPTCP: u16 = 262;
+
+pub(crate) const TCP_ESTABLISHED: i32 = 1;
+pub(crate) const TCP_SYN_SENT: i32 = 2;
+pub(crate) const TCP_SYN_RECV: i32 = 3;
+pub(crate) const TCP_FIN_WAIT1: i32 = 4;
+pub(crate) const TCP_TIME_WAIT: i32 = 6;
+pub(crate) const TCP_CLOSE: i32 = 7;
+pub(crate) const TCP_LAST_ACK: i32 = 9;
+pub(crate) const TCP_LISTEN: i32 = 10;
+pub(crate) const TCP_NEW_SYN_RECV: i32 = 12;
+
 /// A `struct sock` that the running program got as an argument.
 #[derive(Clone, Copy)]
 pub(crate) struct Sock(*const RawSock);
-
-/// The two ends, as the socket has them.
-pub(crate) struct Ends {
-    pub(crate) local: [u8; 16],
-    pub(crate) peer: [u8; 16],
-}
 
 macro_rules! getters {
     ($($name:ident: $accessor:ident -> $type:ty,)+) => {$(
@@ -87,11 +141,9 @@ macro_rules! getters {
     )+};
 }
 
-const AF_INET: u16 = 2;
-
 impl Sock {
     /// # Safety
-    /// `argument` is the `struct sock *` of a tracepoint.
+    /// `argument` is the `struct sock *` of a tracepoint, or a structure that begins as one does.
     #[inline(always)]
     pub(crate) unsafe fn from_argument(argument: *const c_void) -> Sock {
         Sock(argument.cast())
@@ -102,45 +154,37 @@ impl Sock {
         self.0.cast_mut().cast()
     }
 
+    /// Where it lies: one socket at a time.
+    #[inline(always)]
+    pub(crate) fn key(self) -> u64 {
+        self.0 as u64
+    }
+
     getters! {
         family: core_sock_family -> u16,
         state: core_sock_state -> u8,
         bound_interface: core_sock_bound_dev_if -> u32,
         protocol: core_sock_protocol -> u16,
         error: core_sock_err -> u32,
+        flags: core_sock_flags -> u64,
     }
 
     #[inline(always)]
-    pub(crate) fn local_port(self) -> u16 {
-        // SAFETY: as in `getters`; each IP socket is an inet_sock.
-        unsafe {
-            match core_sock_num(self.0) {
-                // Given back to the kernel at the end, but still in the header's template.
-                0 => u16::from_be(copy(core_inet_sport(self.0))),
-                port => port,
-            }
-        }
+    pub(crate) fn is_mptcp_connection(self) -> bool {
+        self.protocol() == IPPROTO_MPTCP
     }
 
+    /// Whether the socket is one that is to be traced.
     #[inline(always)]
-    pub(crate) fn peer_port(self) -> u16 {
-        // SAFETY: as in `getters`.
-        u16::from_be(unsafe { core_sock_dport(self.0) })
+    pub(crate) fn is_traced(self) -> bool {
+        matches!(self.protocol(), IPPROTO_TCP | IPPROTO_MPTCP) && self.is_asked_for()
     }
 
+    /// Whether its family and namespace are those that are to be traced.
     #[inline(always)]
-    pub(crate) fn ends(self) -> Ends {
-        // SAFETY: as in `getters`.
-        unsafe {
-            if self.family() == AF_INET {
-                Ends { local: v4(core_sock_rcv_saddr(self.0)), peer: v4(core_sock_daddr(self.0)) }
-            } else {
-                Ends {
-                    local: copy(core_sock_v6_rcv_saddr(self.0)),
-                    peer: copy(core_sock_v6_daddr(self.0)),
-                }
-            }
-        }
+    pub(crate) fn is_asked_for(self) -> bool {
+        (NETNS.load() == 0 || self.netns() == NETNS.load())
+            && (FAMILY.load() == 0 || u32::from(self.family()) == FAMILY.load())
     }
 
     /// The inode of its network namespace.
@@ -157,10 +201,19 @@ impl Sock {
         unsafe { core_sock_owned(self.0) == 1 }
     }
 
+    /// Its cookie; 0 on kernels that do not tell it.
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
-        // SAFETY: the helper takes any socket.
-        unsafe { bpf_get_socket_cookie(self.as_ptr()) }
+        if HAS_COOKIES.load() == 0 {
+            return 0;
+        }
+        // SAFETY: as in `getters`; the helper takes any socket, and gives it a cookie.
+        unsafe {
+            match core_sock_cookie(self.0) {
+                0 => bpf_get_socket_cookie(self.as_ptr()),
+                cookie => cookie,
+            }
+        }
     }
 
     #[inline(always)]
@@ -169,13 +222,110 @@ impl Sock {
         let tcp = unsafe { bpf_skc_to_tcp_sock(self.as_ptr()) };
         if tcp.is_null() { None } else { Some(Tcp(tcp.cast())) }
     }
+
+    /// The listener that this socket was cloned from, just now: the place of the listener in the
+    /// list of those bound to its port was cloned as well. Only a guess, to be looked up: others
+    /// may have come to that place meanwhile.
+    #[inline(always)]
+    pub(crate) fn cloned_from(self) -> u64 {
+        // SAFETY: as in `getters`; the address may be of freed memory, which `copy` survives.
+        unsafe {
+            let node: u64 = copy(core_hlist_next(core_sock_bind_pprev(self.0)));
+            node.wrapping_sub(core_sock_bind_node())
+        }
+    }
+
+    /// Writes which socket it is. One that opens has no port yet, unless it was bound to one.
+    #[inline(always)]
+    pub(crate) fn describe_opening(self, to: &mut Socket) {
+        to.key = self.key();
+        to.cookie = self.cookie();
+        self.ends(to);
+        // SAFETY: as in `getters`.
+        to.local_port = unsafe { core_sock_num(self.0) };
+        to.protocol = self.protocol();
+    }
+
+    /// Writes which socket it is.
+    #[inline(always)]
+    pub(crate) fn describe(self, to: &mut Socket, tcp: Option<Tcp>) {
+        to.key = self.key();
+        to.cookie = self.cookie();
+        self.ends(to);
+        // SAFETY: as in `getters`; each IP socket is an inet_sock.
+        unsafe {
+            to.local_port = match (core_sock_num(self.0), tcp) {
+                // Given back to the kernel at the end, but still in the header's template.
+                (0, Some(tcp)) => u16::from_be(core_tcp_sport(tcp.0)),
+                (0, None) => u16::from_be(copy(core_inet_sport(self.0))),
+                (port, _) => port,
+            };
+        }
+        to.protocol = self.protocol();
+    }
+
+    /// Writes the parts that requests and TIME-WAIT sockets have as well.
+    #[inline(always)]
+    fn ends(self, to: &mut Socket) {
+        to.family = self.family();
+        to.netns = self.netns();
+        to.ifindex = self.bound_interface();
+        // SAFETY: as in `getters`.
+        unsafe {
+            to.peer_port = u16::from_be(core_sock_dport(self.0));
+            if to.family == AF_INET {
+                to.local = halves(core_sock_rcv_saddr(self.0).into(), 0);
+                to.peer = halves(core_sock_daddr(self.0).into(), 0);
+            } else {
+                to.local =
+                    halves(core_sock_v6_rcv_saddr_0(self.0), core_sock_v6_rcv_saddr_1(self.0));
+                to.peer = halves(core_sock_v6_daddr_0(self.0), core_sock_v6_daddr_1(self.0));
+            }
+        }
+    }
+
+    /// As [`Sock::describe`], for what has only what all kinds of socket have.
+    #[inline(always)]
+    pub(crate) fn describe_small(self, to: &mut Socket) {
+        to.key = self.key();
+        self.ends(to);
+        // SAFETY: as in `getters`.
+        unsafe {
+            to.cookie = if HAS_COOKIES.load() == 0 { 0 } else { core_sock_cookie(self.0) };
+            to.local_port = core_sock_num(self.0);
+        }
+        to.protocol = IPPROTO_TCP;
+    }
+
+    /// Reads the counters.
+    #[inline(always)]
+    pub(crate) fn traffic(self, tcp: Option<Tcp>, to: &mut Traffic) {
+        match tcp {
+            Some(tcp) => tcp.traffic(to),
+            None => self.mptcp_traffic(to),
+        }
+    }
+
+    /// The counters of an MPTCP connection.
+    #[inline(always)]
+    fn mptcp_traffic(self, to: &mut Traffic) {
+        *to = Traffic::NONE;
+        // SAFETY: address arithmetic only.
+        unsafe {
+            if self.is_mptcp_connection() && core_mptcp_has_bytes() != 0 {
+                to.bytes_acked = copy(core_mptcp_bytes_acked(self.0));
+                to.bytes_received = copy(core_mptcp_bytes_received(self.0));
+                to.bytes_sent = copy(core_mptcp_bytes_sent(self.0));
+                to.bytes_retrans = copy(core_mptcp_bytes_retrans(self.0));
+            }
+        }
+    }
 }
 
+/// Sixteen bytes from two numbers as they lie in memory.
 #[inline(always)]
-fn v4(address: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[..4].copy_from_slice(&address.to_ne_bytes());
-    bytes
+fn halves(first: u64, second: u64) -> [u8; 16] {
+    (u128::from(second) << 64 | u128::from(first)).to_ne_bytes()
 }
 
 /// A `struct tcp_sock`.
@@ -184,12 +334,36 @@ pub(crate) struct Tcp(*const RawTcp);
 
 impl Tcp {
     getters! {
-        bytes_acked: core_tcp_bytes_acked -> u64,
-        bytes_received: core_tcp_bytes_received -> u64,
-        bytes_sent: core_tcp_bytes_sent -> u64,
-        bytes_retrans: core_tcp_bytes_retrans -> u64,
-        srtt_us_8: core_tcp_srtt_us -> u32,
+        rto_ticks: core_tcp_rto -> u32,
+        congestion_state: core_tcp_ca_state -> u32,
         total_retrans: core_tcp_total_retrans -> u32,
+    }
+
+    #[inline(always)]
+    fn traffic(self, to: &mut Traffic) {
+        // SAFETY: as in `getters`.
+        unsafe {
+            to.bytes_acked = core_tcp_bytes_acked(self.0);
+            to.bytes_received = core_tcp_bytes_received(self.0);
+            to.bytes_sent = core_tcp_bytes_sent(self.0);
+            to.bytes_retrans = core_tcp_bytes_retrans(self.0);
+            to.srtt_us_8 = core_tcp_srtt_us(self.0);
+            to.mdev_us_4 = core_tcp_mdev_us(self.0);
+            to.min_rtt_us = core_tcp_rtt_min(self.0);
+            to.total_retrans = core_tcp_total_retrans(self.0);
+        }
+    }
+
+    /// The key of the MPTCP connection that it is a subflow of, or 0.
+    #[inline(always)]
+    pub(crate) fn connection(self) -> u64 {
+        // SAFETY: as in `getters`; what the ULP keeps is a context of MPTCP where the flag is set.
+        unsafe {
+            if core_tcp_has_is_mptcp() == 0 || core_tcp_is_mptcp(self.0) == 0 {
+                return 0;
+            }
+            copy(core_subflow_conn(core_tcp_ulp_data(self.0)))
+        }
     }
 }
 
@@ -206,53 +380,92 @@ impl Skb {
     }
 
     #[inline(always)]
+    pub(crate) fn is_null(self) -> bool {
+        self.0.is_null()
+    }
+
+    /// The first number of the sequence, of a segment that is on its way out.
+    #[inline(always)]
     pub(crate) fn sequence(self) -> u32 {
         // SAFETY: address arithmetic only.
         copy(unsafe { core_cb_seq(core_skb_cb(self.0)) })
     }
 
     #[inline(always)]
-    pub(crate) fn end_sequence(self) -> u32 {
+    pub(crate) fn length(self) -> u32 {
         // SAFETY: address arithmetic only.
-        copy(unsafe { core_cb_end_seq(core_skb_cb(self.0)) })
+        copy(unsafe { core_skb_len(self.0) })
+    }
+
+    /// Writes the ends of a segment that came in, by its headers: local is where it went to.
+    #[inline(always)]
+    pub(crate) fn describe_received(self, to: &mut Socket) {
+        *to = Socket {
+            key: 0,
+            cookie: 0,
+            local: [0; 16],
+            peer: [0; 16],
+            local_port: 0,
+            peer_port: 0,
+            family: AF_INET,
+            protocol: IPPROTO_TCP,
+            netns: 0,
+            ifindex: 0,
+        };
+        // SAFETY: address arithmetic only.
+        unsafe {
+            let head: *const c_void = copy(core_skb_head(self.0));
+            let network = head.byte_add(copy::<u16>(core_skb_network_header(self.0)).into());
+            let transport = head.byte_add(copy::<u16>(core_skb_transport_header(self.0)).into());
+            if u16::from_be(copy(core_skb_protocol(self.0))) == ETH_P_IP {
+                to.local = halves(copy::<u32>(core_ip_daddr(network)).into(), 0);
+                to.peer = halves(copy::<u32>(core_ip_saddr(network)).into(), 0);
+            } else {
+                to.family = AF_INET6;
+                to.local = copy(core_ipv6_daddr(network));
+                to.peer = copy(core_ipv6_saddr(network));
+            }
+            to.local_port = u16::from_be(copy(core_th_dest(transport)));
+            to.peer_port = u16::from_be(copy(core_th_source(transport)));
+            let device: *const c_void = copy(core_skb_dev(self.0));
+            if !device.is_null() {
+                let net: *const c_void = copy(core_dev_net(device));
+                to.netns = copy(core_net_inum_at(net));
+            }
+        }
     }
 }
 
-/// A `struct task_struct`.
+/// A `struct request_sock`: a handshake that a listener has not finished.
 #[derive(Clone, Copy)]
-pub(crate) struct Task(*const RawTask);
+pub(crate) struct Request(*const RawRequest);
 
-const PF_KTHREAD: u32 = 0x0020_0000;
-
-impl Task {
+impl Request {
+    /// # Safety
+    /// `argument` is the `struct request_sock *` of a TCP tracepoint.
     #[inline(always)]
-    pub(crate) fn current() -> Task {
-        // SAFETY: it takes nothing.
-        Task(unsafe { bpf_get_current_task() } as *const RawTask)
+    pub(crate) unsafe fn from_argument(argument: *const c_void) -> Request {
+        Request(argument.cast())
+    }
+
+    /// As the kind of socket that it begins as.
+    #[inline(always)]
+    pub(crate) fn as_sock(self) -> Sock {
+        Sock(self.0.cast())
+    }
+
+    getters! {
+        retransmits: core_request_num_retrans -> u32,
     }
 
     #[inline(always)]
-    pub(crate) fn is_kernel_thread(self) -> bool {
+    pub(crate) fn sequence(self) -> u32 {
         // SAFETY: address arithmetic only.
-        copy::<u32>(unsafe { core_task_flags(self.0) }) & PF_KTHREAD != 0
+        copy(unsafe { core_request_snt_isn(self.0) })
     }
+}
 
-    /// The task that stands for the process.
-    #[inline(always)]
-    pub(crate) fn leader(self) -> Task {
-        // SAFETY: address arithmetic only.
-        Task(copy(unsafe { core_task_group_leader(self.0) }))
-    }
-
-    #[inline(always)]
-    pub(crate) fn start_ns(self) -> u64 {
-        // SAFETY: address arithmetic only.
-        copy(unsafe { core_task_start_boottime(self.0) })
-    }
-
-    #[inline(always)]
-    pub(crate) fn comm(self) -> [u8; 16] {
-        // SAFETY: address arithmetic only.
-        copy(unsafe { core_task_comm(self.0) })
-    }
+/// Whether it is nothing but the common part of a socket: a handshake or what is left of an end.
+pub(crate) fn is_small(state: u8) -> bool {
+    matches!(i32::from(state), TCP_TIME_WAIT | TCP_NEW_SYN_RECV)
 }

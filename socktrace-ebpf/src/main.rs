@@ -1,17 +1,22 @@
-//! The eBPF programs: what happens to TCP sockets, one record per event.
+//! The eBPF programs: what happens to TCP sockets.
 //!
-//! [`kernel`] reads the kernel, [`owner`] decides whom a socket belongs to, [`ring`] delivers; a
-//! file per hook. What an event means to a person is decided in userspace.
+//! [`kernel`] and [`task`] read the kernel, [`owner`] decides whom a socket belongs to, [`memory`]
+//! keeps that for as long as the socket lives, [`ring`] delivers; a file per kind of event. What an
+//! event means to a person is decided in userspace.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
 
+mod accept;
 mod kernel;
+mod life;
 mod memory;
 mod owner;
-mod record;
+mod reset;
 mod retransmit;
 mod ring;
+mod seed;
+mod task;
 mod transition;
 
 #[panic_handler]

@@ -1,99 +1,109 @@
-//! What is remembered per socket, in storage that the kernel frees with the socket.
+//! What is remembered of each socket from its opening to its end, by where it lies in the kernel.
+//!
+//! Sockets are freed and their place is used again: an entry ends with the socket's CLOSE, and the
+//! first event of a new life makes a new one, whatever may have been left there.
 
-use core::ptr;
-
-use aya_ebpf::bindings::{
-    BPF_F_CLONE, BPF_F_NO_PREALLOC, BPF_SK_STORAGE_GET_F_CREATE,
-    bpf_map_type::BPF_MAP_TYPE_SK_STORAGE,
-};
-use aya_ebpf::helpers::generated::bpf_sk_storage_get;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_NOEXIST};
+use aya_ebpf::btf_maps::HashMap;
 use aya_ebpf::macros::btf_map;
-use socktrace_common::{FROM_LISTENER, Memory, NOT_LEARNT, Owner};
+use socktrace_common::{LISTENER, Memory, NOT_LEARNT, Owner, flag};
 
-use crate::kernel::Sock;
+use crate::kernel::{Sock, TCP_LISTEN};
+use crate::{owner, ring};
 
-/// A map definition as the loader reads it from BTF: the numbers are lengths of arrays.
-///
-/// aya-ebpf's own cannot be cloned from a listener to the sockets it accepts.
-#[repr(C)]
-struct Storage {
-    r#type: *const [i32; BPF_MAP_TYPE_SK_STORAGE as usize],
-    key: *const i32,
-    value: *const Memory,
-    max_entries: *const [i32; 0],
-    map_flags: *const [i32; (BPF_F_NO_PREALLOC | BPF_F_CLONE) as usize],
-}
-
-// SAFETY: the pointers are types in disguise; nobody follows them.
-unsafe impl Sync for Storage {}
-
+/// The loader sets how many.
 #[btf_map]
-static SOCKETS: Storage = Storage {
-    r#type: ptr::null(),
-    key: ptr::null(),
-    value: ptr::null(),
-    max_entries: ptr::null(),
-    map_flags: ptr::null(),
-};
+static SOCKETS: HashMap<u64, Memory, { 1 << 20 }, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
 
-/// A state of [`Memory`] that is none of the kernel's: the socket was born, and its first transition
-/// has still to be told.
-pub(crate) const BORN: u32 = u32::MAX;
-
-/// The memory of a socket, new if need be; `None` where the kernel has no room for it.
 #[inline(always)]
-pub(crate) fn of(sock: Sock, cookie: u64) -> Option<&'static mut Memory> {
-    let memory = get(sock)?;
-    if memory.cookie != cookie {
-        if memory.state != BORN {
-            inherit(memory);
-            memory.since_ns = 0;
-        }
-        memory.cookie = cookie;
-    }
-    Some(memory)
+pub(crate) fn of(key: u64) -> Option<&'static mut Memory> {
+    // SAFETY: a value of the map, which stays mapped for as long as the program runs; events of one
+    // socket do not run at once.
+    SOCKETS.get_ptr_mut(key).and_then(|memory| unsafe { memory.as_mut() })
 }
 
-/// The memory of a socket that a listener was just cloned into. Its cookie may still be that of the
-/// listener (in 6.12 it is, in 6.18 not), and so may its addresses: what happens is told with the
-/// next transition, some microseconds later.
+/// Remembers a socket that is opened, and by whom.
 #[inline(always)]
-pub(crate) fn of_newborn(sock: Sock, now: u64) -> Option<()> {
-    let memory = get(sock)?;
-    inherit(memory);
-    memory.cookie = 0;
-    memory.since_ns = now;
-    memory.state = BORN;
-    Some(())
-}
-
-#[inline(always)]
-fn get(sock: Sock) -> Option<&'static mut Memory> {
-    // SAFETY: the map is one of socket storage; a value is zeroed when it is created.
-    let memory = unsafe {
-        bpf_sk_storage_get(
-            ptr::from_ref(&SOCKETS).cast_mut().cast(),
-            sock.as_ptr(),
-            ptr::null_mut(),
-            u64::from(BPF_SK_STORAGE_GET_F_CREATE),
-        )
+pub(crate) fn open(sock: Sock, now: u64, state: i32, flags: u32) {
+    let mut memory = Memory {
+        opened_ns: now,
+        since_ns: now,
+        flags,
+        state: state as u32,
+        stale_error: sock.error(),
+        ..Memory::STRANGER
     };
-    // SAFETY: a value of the map, alive for as long as the program runs.
-    unsafe { memory.cast::<Memory>().as_mut() }
+    owner::learn(sock, &mut memory.owner);
+    insert(sock.key(), &memory);
 }
 
-/// What was copied from the listener is true of the listener.
+/// Remembers a socket that was just cloned from a listener.
 #[inline(always)]
-fn inherit(memory: &mut Memory) {
-    if memory.owner.learnt != NOT_LEARNT {
-        memory.owner.learnt = FROM_LISTENER;
+pub(crate) fn accept(sock: Sock, now: u64, state: i32, flags: u32) {
+    let mut memory =
+        Memory { opened_ns: now, since_ns: now, flags, state: state as u32, ..Memory::STRANGER };
+    inherit(sock.cloned_from(), &mut memory.owner);
+    insert(sock.key(), &memory);
+}
+
+/// Takes the owner of a listener, if that is one.
+#[inline(always)]
+fn inherit(listener: u64, owner: &mut Owner) {
+    let Some(listener) = of(listener) else { return };
+    if listener.state == TCP_LISTEN as u32 && listener.owner.learnt != NOT_LEARNT {
+        *owner = listener.owner;
+        owner.learnt = LISTENER;
     }
-    memory.generation = 0;
 }
 
-/// The socket is opened anew: what was known of its earlier life is not true of this one.
 #[inline(always)]
-pub(crate) fn reopen(memory: &mut Memory) {
-    memory.generation = memory.generation.wrapping_add(1);
-    memory.owner = Owner::UNKNOWN;
+fn insert(key: u64, memory: &Memory) {
+    if SOCKETS.insert(key, memory, u64::from(BPF_ANY)).is_err() {
+        ring::no_memory();
+    }
+}
+
+/// Remembers a socket that is older than the trace, unless events have told of it already.
+#[inline(always)]
+pub(crate) fn seed(key: u64, memory: &Memory) {
+    if let Err(error) = SOCKETS.insert(key, memory, u64::from(BPF_NOEXIST))
+        && error != EEXIST
+    {
+        ring::no_memory();
+    }
+}
+
+const EEXIST: i32 = -17;
+
+#[inline(always)]
+pub(crate) fn forget(key: u64) {
+    // What is not there needs no forgetting.
+    let _ = SOCKETS.remove(key);
+}
+
+/// What the running event adds to what is remembered of a socket.
+#[inline(always)]
+pub(crate) fn flags_now(sock: Sock) -> u32 {
+    // enum sock_flags begins so since 2.6.
+    const SOCK_DEAD: u64 = 1 << 0;
+    const SOCK_DONE: u64 = 1 << 1;
+    let sock_flags = sock.flags();
+    let mut flags = 0;
+    if sock_flags & SOCK_DONE != 0 {
+        flags |= flag::PEER_FIN;
+    }
+    if sock_flags & SOCK_DEAD != 0 {
+        flags |= flag::ORPHAN;
+    }
+    if sock.is_owned() {
+        flags |= flag::BY_PROCESS;
+    }
+    flags
+}
+
+/// The errno that is pending on a socket since this life of it began, or 0.
+#[inline(always)]
+pub(crate) fn error(sock: Sock, memory: &Memory) -> u16 {
+    let error = sock.error();
+    if error == memory.stale_error { 0 } else { error as u16 }
 }

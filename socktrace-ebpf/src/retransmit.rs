@@ -6,10 +6,10 @@ use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
-use socktrace_common::{Owner, RETRANSMISSION, Retransmission};
+use socktrace_common::{Header, Memory, RETRANSMISSION, Retransmission, SEGMENT, SYN_ACK};
 
-use crate::kernel::{Skb, Sock};
-use crate::{memory, owner, record, ring};
+use crate::kernel::{Request, Skb, Sock, TCP_SYN_RECV};
+use crate::{memory, owner, ring};
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub(crate) fn retransmission(ctx: BtfTracePointContext) -> i32 {
@@ -20,36 +20,73 @@ pub(crate) fn retransmission(ctx: BtfTracePointContext) -> i32 {
             Skb::from_argument(ctx.arg::<*const c_void>(1)),
         )
     };
-    report(&ctx, sock, skb);
+    if sock.is_traced() {
+        debug!(&ctx, "socket {:x} retransmits", sock.cookie());
+        segment(sock, skb);
+    }
     0
 }
 
 #[inline(always)]
-fn report(ctx: &BtfTracePointContext, sock: Sock, skb: Skb) {
-    // SAFETY: it takes nothing.
-    let now = unsafe { bpf_ktime_get_boot_ns() };
-    let cookie = sock.cookie();
-    let mut generation = 0;
-    let mut owned_by = Owner::UNKNOWN;
-    if let Some(memory) = memory::of(sock, cookie) {
-        owner::learn(sock, &mut memory.owner);
-        owned_by = memory.owner;
-        generation = memory.generation;
-    } else {
-        ring::no_storage();
-    }
-    debug!(ctx, "socket {:x} retransmits", cookie);
-
-    ring::deliver(ctx, |entry| {
-        entry.write(Retransmission {
-            header: record::header(RETRANSMISSION, sock, now, cookie, generation),
-            flow: record::flow(sock),
-            owner: owned_by,
-            traffic: record::traffic(sock),
-            sequence: skb.sequence(),
-            end_sequence: skb.end_sequence(),
-            state: u32::from(sock.state()),
-            reserved: 0,
-        });
+fn segment(sock: Sock, skb: Skb) {
+    let mut stranger = Memory::STRANGER;
+    let memory = memory::of(sock.key()).unwrap_or(&mut stranger);
+    owner::learn(sock, &mut memory.owner);
+    ring::deliver::<Retransmission>(|record| {
+        let tcp = sock.tcp();
+        sock.describe(&mut record.socket, tcp);
+        record.owner = memory.owner;
+        record.sequence = skb.sequence();
+        record.length = skb.length();
+        record.total = tcp.map_or(0, |tcp| tcp.total_retrans());
+        record.rto_ticks = tcp.map_or(0, |tcp| tcp.rto_ticks());
+        record.congestion = tcp.map_or(0, |tcp| tcp.congestion_state() as u8);
+        record.state = sock.state();
+        record.resent = SEGMENT;
+        record.reserved = [0; 5];
+        record.header = header(memory.flags);
     });
+}
+
+#[btf_tracepoint(function = "tcp_retransmit_synack")]
+pub(crate) fn synack(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the prototype of the tracepoint is (sk, req) on every kernel.
+    let (listener, request) = unsafe {
+        (
+            Sock::from_argument(ctx.arg::<*const c_void>(0)),
+            Request::from_argument(ctx.arg::<*const c_void>(1)),
+        )
+    };
+    if listener.is_traced() {
+        debug!(&ctx, "socket {:x} retransmits SYN-ACK", listener.cookie());
+        handshake(listener, request);
+    }
+    0
+}
+
+/// The handshake has no socket of its own yet, and belongs to whom the listener belongs to.
+#[inline(always)]
+fn handshake(listener: Sock, request: Request) {
+    let mut stranger = Memory::STRANGER;
+    let memory = memory::of(listener.key()).unwrap_or(&mut stranger);
+    ring::deliver::<Retransmission>(|record| {
+        request.as_sock().describe_small(&mut record.socket);
+        record.owner = memory.owner;
+        record.sequence = request.sequence();
+        record.length = 0;
+        // The kernel counts it afterwards.
+        record.total = request.retransmits() + 1;
+        record.rto_ticks = 0;
+        record.congestion = 0;
+        record.state = TCP_SYN_RECV as u8;
+        record.resent = SYN_ACK;
+        record.reserved = [0; 5];
+        record.header = header(0);
+    });
+}
+
+#[inline(always)]
+fn header(flags: u32) -> Header {
+    // SAFETY: it takes nothing.
+    Header { kind: RETRANSMISSION, flags, time_ns: unsafe { bpf_ktime_get_boot_ns() } }
 }

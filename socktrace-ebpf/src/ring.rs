@@ -1,17 +1,12 @@
-//! Delivery: one ring for all CPUs, read on a timer, and a tally per CPU of what became of events.
+//! Delivery: one ring for all CPUs, read on a timer, and a tally per CPU of what was lost.
 
 use core::arch::asm;
-use core::mem::MaybeUninit;
 
 use aya_ebpf::Global;
-use aya_ebpf::bindings::{
-    BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP, BPF_RB_RING_SIZE,
-};
+use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEUP};
 use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::RingBuf;
-use aya_ebpf::programs::BtfTracePointContext;
-use aya_log_ebpf::{info, warn};
 use socktrace_common::{Tally, WAKE_RECORDS};
 
 /// The loader sets the size.
@@ -25,17 +20,11 @@ static TALLY: PerCpuArray<Tally, 1> = PerCpuArray::new();
 #[unsafe(no_mangle)]
 static WAKE_AT: Global<u64> = Global::new(u64::MAX);
 
-/// This CPU's tally.
-#[inline(always)]
-fn tally() -> Option<*mut Tally> {
-    TALLY.get_ptr_mut(0)
-}
-
 /// Adds one in a single instruction: an interrupt may do the same in between. (The atomics of Rust
 /// do not exist for this target, and those of C want a kernel that can fetch the result, 5.12.)
 macro_rules! count {
     ($field:ident) => {
-        if let Some(tally) = tally() {
+        if let Some(tally) = TALLY.get_ptr_mut(0) {
             // SAFETY: a value of the map, aligned to 8 bytes.
             unsafe {
                 asm!(
@@ -48,25 +37,22 @@ macro_rules! count {
     };
 }
 
-/// Delivers the record that `fill` writes, or counts it as lost.
+/// Delivers the record that `fill` writes where it lies in the ring, or counts it as lost.
+///
+/// `fill` must write all of it: what is in the ring before is an older record.
 #[inline(always)]
-pub(crate) fn deliver<T: 'static>(
-    ctx: &BtfTracePointContext,
-    fill: impl FnOnce(&mut MaybeUninit<T>),
-) {
+pub(crate) fn deliver<T: 'static>(fill: impl FnOnce(&mut T)) {
     let Some(mut entry) = RECORDS.reserve::<T>(0) else {
         count!(ring_full);
-        warn!(ctx, "lost a record: the ring is full");
         return;
     };
-    fill(&mut entry);
+    // SAFETY: records are integers, valid whatever the ring holds.
+    fill(unsafe { &mut *entry.as_mut_ptr() });
     entry.submit(wake_up::<T>());
-    first_on_this_cpu(ctx);
-    count!(delivered);
 }
 
-pub(crate) fn no_storage() {
-    count!(no_storage);
+pub(crate) fn no_memory() {
+    count!(no_memory);
 }
 
 /// A wake-up costs many times the record: the reader comes by itself, unless the ring fills.
@@ -78,21 +64,5 @@ fn wake_up<T>() -> u64 {
         u64::from(BPF_RB_FORCE_WAKEUP)
     } else {
         u64::from(BPF_RB_NO_WAKEUP)
-    }
-}
-
-/// Programs do not run when they are attached; what is true from then on is logged by the first
-/// event of each CPU.
-#[inline(always)]
-fn first_on_this_cpu(ctx: &BtfTracePointContext) {
-    let Some(tally) = tally() else { return };
-    // SAFETY: a value of the map.
-    if unsafe { (*tally).delivered } == 0 {
-        info!(
-            ctx,
-            "attached: first event of this CPU; a ring of {} bytes, reader woken at {}",
-            RECORDS.query(u64::from(BPF_RB_RING_SIZE)),
-            WAKE_AT.load()
-        );
     }
 }

@@ -28,7 +28,11 @@ impl Line {
         let _time = word();
         Line {
             netid: word(),
-            cookie: u64::from_str_radix(&word(), 16).expect("a cookie is hexadecimal"),
+            cookie: match word().as_str() {
+                // A reset that no socket sent.
+                "-" => 0,
+                cookie => u64::from_str_radix(cookie, 16).expect("a cookie is hexadecimal"),
+            },
             process: word(),
             local: word(),
             peer: word(),
@@ -71,14 +75,21 @@ impl Trace {
 
     /// Reads on until each of the sockets was seen in a state.
     pub fn await_state(&mut self, cookies: &[u64], state: &str) {
-        let mut left: Vec<u64> = cookies
-            .iter()
-            .copied()
-            .filter(|cookie| !self.of(*cookie).iter().any(|line| line.to == state))
-            .collect();
+        self.await_any(cookies, &[state]);
+    }
+
+    /// Reads on until each of the sockets was seen to end.
+    pub fn await_end(&mut self, cookies: &[u64]) {
+        self.await_any(cookies, &["UNCONN", "TIME-WAIT"]);
+    }
+
+    fn await_any(&mut self, cookies: &[u64], states: &[&str]) {
+        let is_one = |line: &Line| states.contains(&&*line.to);
+        let mut left: Vec<u64> =
+            cookies.iter().copied().filter(|cookie| !self.of(*cookie).iter().any(is_one)).collect();
         while !left.is_empty() {
             let line = Line::parse(&self.running.await_line(|line| Some(line.to_owned())));
-            if line.to == state {
+            if is_one(&line) {
                 left.retain(|cookie| *cookie != line.cookie);
             }
             self.lines.entry(line.cookie).or_default().push(line);
@@ -92,8 +103,11 @@ impl Trace {
 
     /// The states that a socket went through.
     pub fn path(&self, cookie: u64) -> Vec<&str> {
-        let transitions: Vec<&Line> =
-            self.of(cookie).iter().filter(|line| line.to != "retransmit").collect();
+        let transitions: Vec<&Line> = self
+            .of(cookie)
+            .iter()
+            .filter(|line| !["retransmit", "reset"].contains(&&*line.to))
+            .collect();
         for pair in transitions.windows(2) {
             assert_eq!(pair[0].to, pair[1].from, "a transition is missing: {transitions:#?}");
         }

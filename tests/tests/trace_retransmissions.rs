@@ -30,8 +30,8 @@ fn a_syn_that_is_sent_again_is_there() {
         assert_eq!(line.from, "SYN-SENT");
         assert_eq!(line.peer, addr.to_string());
         assert_ne!(line.local, "127.0.0.1:*");
-        // A SYN takes a number of the sequence.
-        assert_eq!(line.detail("len"), Some("1"));
+        assert_eq!(line.detail("kind"), Some("syn"));
+        assert_eq!(line.detail("len"), Some("0"));
         assert_eq!(line.detail("retrans"), Some("1"));
         // The timer ran in whatever task; the owner is remembered.
         let me = format!("[{}]", std::process::id());

@@ -16,8 +16,10 @@ pub struct BpfObject {
 
 pub struct Program {
     pub name: String,
-    /// The hook, as `tp_btf/inet_sock_set_state`.
+    /// The hook, as `tp_btf/inet_sock_set_state`: there may be several for one.
     pub section: String,
+    /// Where in the section it begins, in bytes.
+    pub start: u32,
     pub code: Vec<u8>,
 }
 
@@ -38,11 +40,10 @@ impl BpfObject {
             let (name, holder) = (symbol.name()?.to_owned(), section.name()?.to_owned());
             match symbol.kind() {
                 SymbolKind::Text if holder != ".text" => {
-                    programs.push(Program {
-                        name,
-                        section: holder,
-                        code: section.data()?.to_vec(),
-                    });
+                    let start = usize::try_from(symbol.address())?;
+                    let code = section.data()?.get(start..).context("a program lies elsewhere")?;
+                    let code = code.get(..usize::try_from(symbol.size())?).unwrap_or(code).to_vec();
+                    programs.push(Program { name, section: holder, start: start as u32, code });
                 }
                 SymbolKind::Data if holder == "maps" || holder == ".maps" => {
                     maps.insert(name);

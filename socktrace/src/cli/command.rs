@@ -29,7 +29,9 @@ type CommandLine = fn() -> clap::Command;
 
 /// The words that select a command in place of a listing.
 pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
-    ("trace", |args| Ok(live(&trace::parse(args)?)), trace::command),
+    ("trace", |args| Ok(live(&trace::trace(args)?)), trace::trace_command),
+    ("life", |args| Ok(live(&trace::life(args)?)), trace::life_command),
+    ("retrans", |args| Ok(live(&trace::retrans(args)?)), trace::retrans_command),
     ("listen", |args| Ok(listen(listen::parse(args)?)), listen::command),
     ("doctor", |args| Ok(doctor(doctor::parse(args)?)), doctor::command),
     (
@@ -128,6 +130,7 @@ fn live(plan: &LivePlan) -> ExitCode {
             complain(&refusal.to_string());
             ExitCode::from(REFUSED)
         }
+        Err(LiveError::Netns(error)) => failure(&error.to_string()),
         Err(LiveError::Other(error)) => failure(&format!("{error:#}")),
     }
 }

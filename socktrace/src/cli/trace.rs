@@ -1,25 +1,88 @@
-//! The command line of `socktrace trace`.
+//! The command lines of `trace`, `life` and `retrans`.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{CommandFactory, Parser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
+use crate::event::Family;
 use crate::live::LivePlan;
+use crate::names::NameOptions;
+use crate::render::event::{Format, Layout, TimeStyle};
 use crate::trace::{LogLevel, RingSize};
 
 /// Prints what happens to the TCP sockets of this host, as it happens: one line for each change of
-/// state and each segment that is sent again.
+/// state, each segment that is sent again and each reset.
 #[derive(Debug, Parser)]
-#[command(name = "socktrace trace", version, after_help = AFTER_HELP)]
-struct Typed {
-    /// Stop after so long: 500ms, 5s, 2m, 1h; a bare number is in seconds
-    #[arg(long, value_name = "TIME", value_parser = duration)]
-    duration: Option<Duration>,
+#[command(name = "socktrace trace", version, after_help = TRACE_HELP)]
+struct Trace {
+    #[command(flatten)]
+    common: Common,
 
     /// Stop after so many events
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+}
+
+/// Prints one line for each TCP connection of this host, when it ends: whose it was, how long it
+/// lasted, what it carried, and how and by whom it was ended.
+#[derive(Debug, Parser)]
+#[command(name = "socktrace life", version, after_help = LIFE_HELP)]
+struct Life {
+    #[command(flatten)]
+    common: Common,
+
+    /// Stop after so many connections
+    #[arg(long, value_name = "N")]
+    count: Option<u64>,
+}
+
+/// Prints the segments that the TCP sockets of this host send again, as they do.
+#[derive(Debug, Parser)]
+#[command(name = "socktrace retrans", version, after_help = RETRANS_HELP)]
+struct Retrans {
+    #[command(flatten)]
+    common: Common,
+
+    /// At the end, print how often each connection did, in place of each time; with =N, stop after
+    /// so many times
+    #[arg(short = 'c', long, value_name = "N", num_args = 0..=1, require_equals = true)]
+    count: Option<Option<u64>>,
+}
+
+#[derive(Debug, Args)]
+struct Common {
+    /// Only sockets of IPv4
+    #[arg(short = '4', long)]
+    ipv4: bool,
+
+    /// Only sockets of IPv6
+    #[arg(short = '6', long)]
+    ipv6: bool,
+
+    /// Addresses and ports as numbers, which they are anyway
+    #[arg(short, long)]
+    numeric: bool,
+
+    /// Names of hosts and services in place of numbers
+    #[arg(short, long, conflicts_with = "numeric")]
+    resolve: bool,
+
+    /// Only sockets of this network namespace
+    #[arg(short = 'N', long = "net", value_name = "NETNS")]
+    netns: Option<String>,
+
+    /// One JSON object per line
+    #[arg(short, long, alias = "json-lines")]
+    json: bool,
+
+    /// Times of day, or seconds since the start or since the line before
+    #[arg(long, value_name = "STYLE", default_value = "wall")]
+    time: TimeStyle,
+
+    /// Stop after so long: 500ms, 5s, 2m, 1h; a bare number is in seconds
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    duration: Option<Duration>,
 
     /// Do not print the header
     #[arg(short = 'H', long)]
@@ -34,30 +97,103 @@ struct Typed {
     bpf_log: LogLevel,
 }
 
-const AFTER_HELP: &str = "\
-Process is the owner of the socket: the process that was seen at work on it, when it first was. An \
-asterisk behind it says that it owns the listener that accepted the socket; - that it is not known.
-Time is when it happened, Held how long the socket had been in the state it left, in milliseconds.
+macro_rules! help {
+    ($columns:literal) => {
+        concat!(
+            $columns,
+            "\n\n\
+             Process is the owner of the socket: the process that was seen at work on it, when it \
+             first was. An asterisk behind it says that it owns the listener that accepted the \
+             socket; - that it is not known. Socket is the kernel's cookie, the sk: of `ss -e`; \
+             a number behind it counts how often that socket was connected before.\n\n\
+             Needs CAP_BPF and CAP_PERFMON. Exits with 0 when every event was printed, 1 after a \
+             failure, 2 when this kernel or user cannot trace, 3 when events were lost, 255 when \
+             the command line is wrong."
+        )
+    };
+}
 
-Needs CAP_BPF and CAP_PERFMON. Exits with 0 when every event was printed, 1 after a failure, 2 when \
-this kernel or user cannot trace, 3 when events were lost, 255 when the command line is wrong.";
+const TRACE_HELP: &str = help!(
+    "Time is when it happened, Held how long the socket had been in the state it left. The kernel \
+     does not tell the end of TIME-WAIT, nor how long a handshake takes that a listener answers."
+);
 
-/// The command line, for completions and the manual.
-pub fn command() -> clap::Command {
-    Typed::command()
+const LIFE_HELP: &str = help!(
+    "Time is when it ended. Sent and Received are bytes of payload; <= where some of them may not \
+     have arrived. Connect is the time until a connection opened from here was answered. End says \
+     how it ended and who closed or reset it, with the kernel's reason for a reset that it sent."
+);
+
+const RETRANS_HELP: &str = help!(
+    "Kind is what was sent again, Phase what for: a timeout, a fast retransmission or a probe for \
+     the last segments. Length is in bytes of payload, CA the state of the congestion control, RTO \
+     the timeout, Retrans how often the socket has sent something again so far."
+);
+
+/// The command lines, for completions and the manual.
+pub fn trace_command() -> clap::Command {
+    Trace::command()
+}
+
+pub fn life_command() -> clap::Command {
+    Life::command()
+}
+
+pub fn retrans_command() -> clap::Command {
+    Retrans::command()
 }
 
 /// What the arguments behind `trace` ask for.
-pub fn parse(args: &[OsString]) -> Result<LivePlan, clap::Error> {
-    let name = OsString::from("socktrace trace");
-    let typed = Typed::try_parse_from([&name].into_iter().chain(args))?;
-    Ok(LivePlan {
-        header: !typed.no_header,
-        duration: typed.duration,
-        count: typed.count,
-        ring_size: typed.ring_size.unwrap_or(RingSize::DEFAULT),
-        bpf_log: typed.bpf_log,
+pub fn trace(args: &[OsString]) -> Result<LivePlan, clap::Error> {
+    let Trace { common, count } = parse(args)?;
+    Ok(common.plan(Layout::Trace, count))
+}
+
+/// What the arguments behind `life` ask for.
+pub fn life(args: &[OsString]) -> Result<LivePlan, clap::Error> {
+    let Life { common, count } = parse(args)?;
+    Ok(common.plan(Layout::Life, count))
+}
+
+/// What the arguments behind `retrans` ask for.
+pub fn retrans(args: &[OsString]) -> Result<LivePlan, clap::Error> {
+    let Retrans { common, count } = parse(args)?;
+    Ok(match count {
+        Some(None) => common.plan(Layout::Counts, None),
+        count => common.plan(Layout::Retransmissions, count.flatten()),
     })
+}
+
+fn parse<T: CommandFactory + FromArgMatches>(args: &[OsString]) -> Result<T, clap::Error> {
+    let command = T::command();
+    let name = OsString::from(command.get_name());
+    T::from_arg_matches(&command.try_get_matches_from([&name].into_iter().chain(args))?)
+}
+
+impl Common {
+    fn plan(self, layout: Layout, count: Option<u64>) -> LivePlan {
+        LivePlan {
+            layout,
+            format: if self.json { Format::Json } else { Format::Columns },
+            header: !self.no_header,
+            time: self.time,
+            names: self.resolve.then(|| NameOptions {
+                numeric: false,
+                resolve_hosts: true,
+                proc_root: "/proc".into(),
+            }),
+            family: match (self.ipv4, self.ipv6) {
+                (true, false) => Some(Family::Inet),
+                (false, true) => Some(Family::Inet6),
+                _ => None,
+            },
+            netns: self.netns,
+            duration: self.duration,
+            count,
+            ring_size: self.ring_size.unwrap_or(RingSize::DEFAULT),
+            bpf_log: self.bpf_log,
+        }
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
@@ -79,8 +215,8 @@ fn duration(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn plan(line: &str) -> Result<LivePlan, clap::Error> {
-        parse(&line.split_whitespace().map(OsString::from).collect::<Vec<_>>())
+    fn args(line: &str) -> Vec<OsString> {
+        line.split_whitespace().map(OsString::from).collect()
     }
 
     #[test]
@@ -96,24 +232,44 @@ mod tests {
 
     #[test]
     fn options_make_a_plan() {
-        let typed = plan("--duration 5s --count 3 --ring-size 1M --bpf-log debug -H").unwrap();
-        assert_eq!(
-            typed,
-            LivePlan {
-                header: false,
-                duration: Some(Duration::from_secs(5)),
-                count: Some(3),
-                ring_size: "1M".parse().unwrap(),
-                bpf_log: LogLevel::Debug,
-            }
-        );
-        assert_eq!(plan("").unwrap().bpf_log, LogLevel::Off);
+        let plan = trace(&args(
+            "--duration 5s --count 3 --ring-size 1M --bpf-log debug -H -6 -N blue --time delta",
+        ))
+        .unwrap();
+        assert!(!plan.header);
+        assert_eq!(plan.layout, Layout::Trace);
+        assert_eq!(plan.format, Format::Columns);
+        assert_eq!(plan.duration, Some(Duration::from_secs(5)));
+        assert_eq!(plan.count, Some(3));
+        assert_eq!(plan.ring_size, "1M".parse().unwrap());
+        assert_eq!(plan.bpf_log, LogLevel::Debug);
+        assert_eq!(plan.family, Some(Family::Inet6));
+        assert_eq!(plan.netns.as_deref(), Some("blue"));
+        assert_eq!(plan.time, TimeStyle::Delta);
+
+        let plan = life(&args("--json -4")).unwrap();
+        assert_eq!((plan.layout, plan.format), (Layout::Life, Format::Json));
+        assert_eq!(plan.family, Some(Family::Inet));
+        assert_eq!(plan.bpf_log, LogLevel::Off);
+    }
+
+    #[test]
+    fn counting_is_not_stopping() {
+        let of = |line| {
+            let plan = retrans(&args(line)).unwrap();
+            (plan.layout, plan.count)
+        };
+        assert_eq!(of(""), (Layout::Retransmissions, None));
+        assert_eq!(of("--count"), (Layout::Counts, None));
+        assert_eq!(of("-c --json"), (Layout::Counts, None));
+        assert_eq!(of("--count=3"), (Layout::Retransmissions, Some(3)));
     }
 
     #[test]
     fn what_is_unknown_is_refused() {
-        for line in ["--nonsense", "--count x", "--count -1", "--bpf-log loud", "stray"] {
-            assert!(plan(line).is_err(), "{line}");
+        for line in ["--nonsense", "--count x", "--count -1", "--bpf-log loud", "stray", "-n -r"] {
+            assert!(trace(&args(line)).is_err(), "{line}");
+            assert!(life(&args(line)).is_err(), "{line}");
         }
     }
 }

@@ -8,7 +8,7 @@ use rustix::process::{Resource, getrlimit};
 
 use super::{Area, Finding, Verdict};
 use crate::owner::iterator::SocketDescriptors;
-use crate::trace::{LogLevel, RingSize, Tracer, maps_are_locked_memory};
+use crate::trace::{LogLevel, RingSize, TracePlan, Tracer, Wanted, maps_are_locked_memory};
 
 const AREA: Area = Area::Tracing;
 const BTF: &str = "/sys/kernel/btf/vmlinux";
@@ -79,7 +79,14 @@ fn memory() -> Finding {
 
 /// Loads, attaches and detaches the programs of `trace`.
 fn programs() -> Finding {
-    match Tracer::start(RingSize::MINIMUM, LogLevel::Off) {
+    let plan = TracePlan {
+        wanted: Wanted::Everything,
+        netns: None,
+        family: None,
+        ring_size: RingSize::MINIMUM,
+        log: LogLevel::Off,
+    };
+    match Tracer::start(&plan) {
         Ok(_) => Finding::works(AREA, "programs", "load and attach"),
         Err(refusal) => Finding::new(AREA, "programs", Verdict::Missing, refusal.to_string()),
     }

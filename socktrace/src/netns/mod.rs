@@ -46,6 +46,14 @@ pub struct BindFailure {
     pub errno: Errno,
 }
 
+/// The inode of a named namespace, which is how the kernel's sockets tell it.
+pub fn inode(name: &str) -> Result<u32, NetnsError> {
+    let stat = rustix::fs::stat(format!("{NAMES}/{name}"))
+        .map_err(|errno| NetnsError::Open { name: name.into(), errno })?;
+    // Numbers of namespaces are those of nsfs, of 32 bits.
+    Ok(stat.st_ino as u32)
+}
+
 /// Moves the calling thread into a named namespace, with a /sys and the files of
 /// /etc/netns/NAME to match. Call it before there are other threads: they stay behind.
 pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {

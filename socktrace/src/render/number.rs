@@ -30,9 +30,27 @@ pub fn queue(out: &mut Vec<u8>, value: u32) {
     out.resize(end, b' ');
 }
 
+/// `%0{digits}u` of a value that has no more digits.
+pub fn zero_padded(out: &mut Vec<u8>, value: u64, digits: usize) {
+    let start = out.len();
+    out.resize(start + digits, b'0');
+    let mut rest = value;
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b'0' + (rest % 10) as u8;
+        rest /= 10;
+    }
+}
+
 /// `%llx`.
 pub fn hex(out: &mut Vec<u8>, value: u64) {
-    write_to(out, format_args!("{value:x}"));
+    let digits = (value.max(1).ilog2() / 4 + 1) as usize;
+    let start = out.len();
+    out.resize(start + digits, b'0');
+    let mut rest = value;
+    for digit in out[start..].iter_mut().rev() {
+        *digit = b"0123456789abcdef"[(rest & 15) as usize];
+        rest >>= 4;
+    }
 }
 
 /// `%#x`: C leaves the prefix away for zero.
@@ -174,6 +192,10 @@ mod tests {
         assert_eq!(text(|out| queue(out, 42)), "42    ");
         assert_eq!(text(|out| queue(out, 1_234_567)), "1234567");
         assert_eq!(text(|out| queue(out, u32::MAX)), "-1    ");
+        assert_eq!(text(|out| zero_padded(out, 42, 6)), "000042");
+        for value in [0, 1, 15, 16, 255, 256, 0xdead_beef, u64::MAX] {
+            assert_eq!(text(|out| hex(out, value)), format!("{value:x}"));
+        }
         assert_eq!(text(|out| hex_alternate(out, 0)), "0");
         assert_eq!(text(|out| hex_alternate(out, 16)), "0x10");
     }

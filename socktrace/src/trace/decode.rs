@@ -4,91 +4,281 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use socktrace_common as raw;
-use socktrace_common::read;
+use socktrace_common::{flag, read};
 
-use crate::event::{Event, Learnt, Owner, Protocol, SinceBoot, Traffic, What};
+use super::generations::Generations;
+use crate::event::{
+    Congestion, Connection, Direction, Ending, Event, Family, Key, Learnt, Life, Opener, Owner,
+    Phase, Protocol, Resent, Reset, ResetReason, Retransmission, Rtt, SinceBoot, Subject, Traffic,
+    Transition, What,
+};
 use crate::socket::{Cookie, InetEnd, State};
 
 const AF_INET: u16 = 2;
 const IPPROTO_MPTCP: u16 = 262;
 
-/// The event of a record; `None` for one that the kernel half of this version does not write.
-pub(super) fn event(record: &[u8]) -> Option<Event> {
-    match read::<raw::Header>(record)?.kind {
-        raw::TRANSITION => {
-            let record: raw::Transition = read(record)?;
-            let what = What::Transition {
-                old: State::from_raw(record.old),
-                new: State::from_raw(record.new),
-                held: (record.held_ns != raw::UNKNOWN_NS)
-                    .then(|| Duration::from_nanos(record.held_ns)),
-                error: record.error,
-            };
-            Some(assemble(&record.header, &record.flow, &record.owner, &record.traffic, what))
+/// What a record says.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
+#[derive(Debug, PartialEq, Eq)]
+pub enum Record {
+    Event(Event),
+    /// A transition, and the birth that had not been told before it.
+    Birth(Event, Event),
+    /// A reset that was sent for a socket whose life was told already.
+    LateReset {
+        key: Key,
+        reason: Option<ResetReason>,
+    },
+}
+
+/// What turns records into events.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Decoder {
+    /// The length of a tick of the kernel.
+    pub(super) tick: Duration,
+    pub(super) has_reset_reason: bool,
+}
+
+impl Decoder {
+    /// `None` for a record that the kernel half of this version does not write.
+    pub(super) fn record(&self, bytes: &[u8], generations: &mut Generations) -> Option<Record> {
+        let header: raw::Header = read(bytes)?;
+        let mut born = 0;
+        let (mut socket, what) = match header.kind {
+            raw::LIFE => {
+                let record: raw::Life = read(bytes)?;
+                let socket = subject(&record.socket, &record.owner, record.connection);
+                (socket, What::Life(self.life(&record)))
+            }
+            raw::TRANSITION | raw::CLOSING => {
+                let record: raw::Transition = read(bytes)?;
+                born = record.born_ns;
+                let closing: Option<raw::Closing> =
+                    if header.kind == raw::CLOSING { Some(read(bytes)?) } else { None };
+                let counters = closing.map(|closing| traffic(&closing.traffic));
+                let socket = subject(&record.socket, &record.owner, record.connection);
+                (socket, What::Transition(self.transition(&record, counters)))
+            }
+            raw::RETRANSMISSION => {
+                let record: raw::Retransmission = read(bytes)?;
+                let socket = subject(&record.socket, &record.owner, 0);
+                (socket, What::Retransmission(self.retransmission(&record)))
+            }
+            raw::RESET => {
+                let record: raw::Reset = read(bytes)?;
+                let socket = subject(&record.socket, &record.owner, 0);
+                (socket, What::Reset(self.reset(&record)))
+            }
+            raw::LATE_RESET => {
+                let record: raw::LateReset = read(bytes)?;
+                let reason = self.reason(record.reason);
+                return Some(Record::LateReset { key: Key(record.key), reason });
+            }
+            _ => return None,
+        };
+        if let Some(cookie) = socket.cookie {
+            socket.generation = generation(generations, cookie, header.flags, &what);
         }
-        raw::RETRANSMISSION => {
-            let record: raw::Retransmission = read(record)?;
-            let what = What::Retransmission {
-                state: State::from_raw(record.state as u8),
-                sequence: record.sequence,
-                end_sequence: record.end_sequence,
-            };
-            Some(assemble(&record.header, &record.flow, &record.owner, &record.traffic, what))
+        let event = Event { at: since_boot(header.time_ns), socket, what };
+        Some(match born {
+            0 => Record::Event(event),
+            born => Record::Birth(birth(since_boot(born), &event), event),
+        })
+    }
+
+    fn reason(&self, reason: u32) -> Option<ResetReason> {
+        self.has_reset_reason.then_some(ResetReason(reason))
+    }
+
+    fn transition(&self, record: &raw::Transition, traffic: Option<Traffic>) -> Transition {
+        let old = State::from_raw(record.old);
+        let mut new = State::from_raw(record.new);
+        let ending = || self.ending(&record.header, &record.socket, old, record.error, 0);
+        if new == State::Close && ending().begins_time_wait() {
+            new = State::TimeWait;
         }
-        _ => None,
+        // Handshakes have no events: what SYN-RECV lasts is the time since the last ACK.
+        let is_time = record.held_ns != raw::UNKNOWN_NS && old != State::SynRecv;
+        Transition {
+            old,
+            new,
+            held: is_time.then(|| Duration::from_nanos(record.held_ns)),
+            error: if traffic.is_some() { record.error } else { 0 },
+            traffic,
+        }
+    }
+
+    fn reset(&self, record: &raw::Reset) -> Reset {
+        let is_sent = record.sent != 0;
+        Reset {
+            direction: if is_sent { Direction::Sent } else { Direction::Received },
+            reason: if is_sent { self.reason(record.reason) } else { None },
+            state: (record.state != 0).then(|| State::from_raw(record.state)),
+        }
+    }
+
+    fn retransmission(&self, record: &raw::Retransmission) -> Retransmission {
+        let state = State::from_raw(record.state);
+        let congestion = match record.congestion {
+            0 => Congestion::Open,
+            1 => Congestion::Disorder,
+            2 => Congestion::Cwr,
+            3 => Congestion::Recovery,
+            4 => Congestion::Loss,
+            _ => Congestion::Unknown,
+        };
+        let kind = match (record.resent, state) {
+            (raw::SYN_ACK, _) => Resent::SynAck,
+            (_, State::SynSent) => Resent::Syn,
+            (_, State::SynRecv) => Resent::SynAck,
+            _ => Resent::Data,
+        };
+        let phase = match (kind, congestion) {
+            (Resent::Syn | Resent::SynAck, _) | (Resent::Data, Congestion::Loss) => {
+                Some(Phase::Timeout)
+            }
+            (Resent::Data, Congestion::Recovery) => Some(Phase::Fast),
+            (Resent::Data, Congestion::Open | Congestion::Disorder) => Some(Phase::Probe),
+            (Resent::Data, Congestion::Cwr | Congestion::Unknown) => None,
+        };
+        Retransmission {
+            kind,
+            phase,
+            state,
+            sequence: record.sequence,
+            length: record.length,
+            congestion,
+            rto: (record.rto_ticks != 0).then(|| self.tick * record.rto_ticks),
+            total: record.total,
+        }
+    }
+
+    fn life(&self, record: &raw::Life) -> Life {
+        let time = |ns| (ns != 0).then(|| since_boot(ns));
+        Life {
+            opened: time(record.opened_ns),
+            connected: time(record.connected_ns),
+            ending: self.ending(
+                &record.header,
+                &record.socket,
+                State::from_raw(record.last),
+                record.error,
+                record.reason,
+            ),
+            traffic: traffic(&record.traffic),
+            subflows: Vec::new(),
+        }
+    }
+
+    fn ending(
+        &self,
+        header: &raw::Header,
+        socket: &raw::Socket,
+        last: State,
+        error: u16,
+        reason: u32,
+    ) -> Ending {
+        let has = |flag| header.flags & flag != 0;
+        Ending {
+            protocol: protocol(socket.protocol),
+            opener: if has(flag::ACTIVE) {
+                Some(Opener::Active)
+            } else if has(flag::PASSIVE) {
+                Some(Opener::Passive)
+            } else {
+                None
+            },
+            last,
+            error,
+            was_reset_by_peer: has(flag::RESET_RECEIVED),
+            reset_sent: has(flag::RESET_SENT),
+            reason: if has(flag::RESET_SENT) { self.reason(reason) } else { None },
+            peer_closed: has(flag::PEER_FIN),
+            by_process: has(flag::BY_PROCESS),
+        }
     }
 }
 
-fn assemble(
-    header: &raw::Header,
-    flow: &raw::Flow,
-    owner: &raw::Owner,
-    traffic: &raw::Traffic,
-    what: What,
-) -> Event {
-    let end = |bytes: [u8; 16], port| InetEnd { addr: address(flow.family, bytes), port };
-    Event {
-        at: since_boot(header.time_ns),
-        cookie: Cookie(header.cookie),
-        generation: header.generation,
-        netns: header.netns,
-        protocol: match flow.protocol {
-            IPPROTO_MPTCP => Protocol::Mptcp,
-            _ => Protocol::Tcp,
-        },
-        local: end(flow.local, flow.local_port),
-        peer: end(flow.peer, flow.peer_port),
-        ifindex: flow.ifindex,
+/// The birth of an accepted socket, that is told with its first transition.
+fn birth(at: SinceBoot, step: &Event) -> Event {
+    let (old, new) = (State::Listen, State::SynRecv);
+    let what = Transition { old, new, held: None, error: 0, traffic: None };
+    Event { at, socket: step.socket.clone(), what: What::Transition(what) }
+}
+
+/// The generation of the socket at an event.
+fn generation(of: &mut Generations, cookie: Cookie, flags: u32, what: &What) -> u32 {
+    let (opens, closes) = match what {
+        What::Transition(step) => {
+            (step.old == State::Close, matches!(step.new, State::Close | State::TimeWait))
+        }
+        What::Life(_) => (true, true),
+        What::Retransmission(_) | What::Reset(_) => (false, false),
+    };
+    let generation = if opens { of.open(cookie) } else { of.of(cookie) };
+    if closes && flags & flag::ORPHAN == 0 {
+        of.close(cookie);
+    }
+    generation
+}
+
+fn subject(socket: &raw::Socket, owner: &raw::Owner, connection: u64) -> Subject {
+    let end = |bytes: [u8; 16], port| InetEnd { addr: address(socket.family, bytes), port };
+    Subject {
+        key: Key(socket.key),
+        cookie: (socket.cookie != 0).then_some(Cookie(socket.cookie)),
+        generation: 0,
+        netns: socket.netns,
+        protocol: protocol(socket.protocol),
+        family: if socket.family == AF_INET { Family::Inet } else { Family::Inet6 },
+        local: end(socket.local, socket.local_port),
+        peer: end(socket.peer, socket.peer_port),
+        ifindex: socket.ifindex,
         owner: learnt(owner.learnt).map(|learnt| Owner {
             pid: owner.tgid,
             uid: owner.uid,
             cgroup_id: owner.cgroup_id,
             started: since_boot(owner.start_ns),
-            comm: owner.comm,
+            comm: comm(owner.comm),
             learnt,
         }),
-        traffic: Traffic {
-            bytes_acked: traffic.bytes_acked,
-            bytes_received: traffic.bytes_received,
-            bytes_sent: traffic.bytes_sent,
-            bytes_retrans: traffic.bytes_retrans,
-            smoothed_rtt: Duration::from_micros(u64::from(traffic.srtt_us_8) / 8),
-            total_retrans: traffic.total_retrans,
-        },
-        what,
+        subflow_of: (connection != 0).then_some(Connection { key: Key(connection), cookie: None }),
     }
 }
 
-fn since_boot(ns: u64) -> SinceBoot {
-    SinceBoot(Duration::from_nanos(ns))
+fn protocol(raw: u16) -> Protocol {
+    if raw == IPPROTO_MPTCP { Protocol::Mptcp } else { Protocol::Tcp }
+}
+
+fn traffic(traffic: &raw::Traffic) -> Traffic {
+    Traffic {
+        bytes_acked: traffic.bytes_acked,
+        bytes_received: traffic.bytes_received,
+        bytes_sent: traffic.bytes_sent,
+        bytes_retrans: traffic.bytes_retrans,
+        rtt: (traffic.srtt_us_8 != 0)
+            .then_some(Rtt { us: traffic.srtt_us_8 / 8, var_us: traffic.mdev_us_4 / 4 }),
+        min_rtt_us: (traffic.min_rtt_us != u32::MAX).then_some(traffic.min_rtt_us),
+        total_retrans: traffic.total_retrans,
+    }
+}
+
+fn since_boot(nanos: u64) -> SinceBoot {
+    SinceBoot { nanos }
 }
 
 fn learnt(raw: raw::Learnt) -> Option<Learnt> {
     match raw {
         raw::OWN_EVENT => Some(Learnt::OwnEvent),
-        raw::FROM_LISTENER => Some(Learnt::FromListener),
+        raw::LISTENER => Some(Learnt::Listener),
+        raw::ACCEPTOR => Some(Learnt::Acceptor),
+        raw::OLDER_HOLDER => Some(Learnt::Older),
         _ => None,
     }
+}
+
+fn comm([first, second]: [u64; 2]) -> [u8; 16] {
+    (u128::from(second) << 64 | u128::from(first)).to_ne_bytes()
 }
 
 fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
@@ -100,80 +290,5 @@ fn address(family: u16, bytes: [u8; 16]) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use socktrace_common::Shared;
-
-    use super::*;
-
-    fn transition() -> raw::Transition {
-        let mut local = [0; 16];
-        local[..4].copy_from_slice(&[127, 0, 0, 1]);
-        raw::Transition {
-            header: raw::Header {
-                kind: raw::TRANSITION,
-                cpu: 1,
-                time_ns: 5_000_000_001,
-                cookie: 0x2a,
-                netns: 7,
-                generation: 0,
-            },
-            flow: raw::Flow {
-                local,
-                peer: [0; 16],
-                local_port: 80,
-                peer_port: 0,
-                family: AF_INET,
-                protocol: 6,
-                ifindex: 0,
-                reserved: 0,
-            },
-            owner: raw::Owner::UNKNOWN,
-            traffic: raw::Traffic::NONE,
-            held_ns: raw::UNKNOWN_NS,
-            old: 7,
-            new: 10,
-            error: 0,
-            reserved: 0,
-        }
-    }
-
-    fn bytes<T: Shared>(record: &T) -> &[u8] {
-        // SAFETY: a shared type has no padding, so all of its bytes are initialised.
-        unsafe { std::slice::from_raw_parts(std::ptr::from_ref(record).cast(), size_of::<T>()) }
-    }
-
-    #[test]
-    fn a_transition_is_read() {
-        let event = event(bytes(&transition())).unwrap();
-        assert_eq!(event.at, SinceBoot(Duration::new(5, 1)));
-        assert_eq!(event.cookie, Cookie(0x2a));
-        assert_eq!(event.local, InetEnd { addr: [127, 0, 0, 1].into(), port: 80 });
-        assert_eq!(event.owner, None);
-        assert_eq!(
-            event.what,
-            What::Transition { old: State::Close, new: State::Listen, held: None, error: 0 }
-        );
-    }
-
-    #[test]
-    fn a_mapped_address_stays_an_ipv6_one() {
-        let mut record = transition();
-        record.flow.family = 10;
-        record.flow.local = "::ffff:1.2.3.4".parse::<Ipv6Addr>().unwrap().octets();
-        let event = event(bytes(&record)).unwrap();
-        assert_eq!(event.local.addr.to_string(), "::ffff:1.2.3.4");
-    }
-
-    proptest! {
-        #[test]
-        fn no_record_is_too_strange(record in proptest::collection::vec(any::<u8>(), 0..200), kind in 0u8..4) {
-            let mut record = record;
-            if let Some(first) = record.get_mut(..4) {
-                first.copy_from_slice(&[kind, 0, 0, 0]);
-            }
-            event(&record);
-        }
-    }
-}
+#[path = "decode_tests.rs"]
+mod tests;

@@ -1,26 +1,69 @@
 //! Loading, attaching, reading, detaching.
 
+use std::collections::BTreeMap;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
-use std::path::Path;
+use std::time::Duration;
 use std::{fs, str};
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Program};
-use aya::{Btf, Ebpf, EbpfLoader, VerifierLogLevel};
+use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 use rustix::process::{Resource, Rlimit};
+use rustix::time::{ClockId, clock_getres};
 use socktrace_common::Tally;
 
 use super::bpf_log::{BpfLog, LogLevel};
-use super::decode;
+use super::decode::{Decoder, Record};
+use super::generations::Generations;
+use super::kernel_types::KernelTypes;
 use super::losses::Losses;
 use super::refusal::{self, Circumstances, Refusal};
-use crate::event::Event;
+use super::seed::Seeding;
+use crate::event::{Family, ResetReason};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/socktrace.bpf.o");
 
-/// Each program, and the tracepoint it is for.
-const PROGRAMS: &[(&str, &str)] =
-    &[("transition", "inet_sock_set_state"), ("retransmission", "tcp_retransmit_skb")];
+/// A program, and the tracepoint it is for.
+type Hook = (&'static str, &'static str);
+
+const TRANSITION: Hook = ("transition", "inet_sock_set_state");
+const LIFE: Hook = ("life", "inet_sock_set_state");
+const RETRANSMISSION: Hook = ("retransmission", "tcp_retransmit_skb");
+const SYNACK: Hook = ("synack", "tcp_retransmit_synack");
+const RESET_RECEIVED: Hook = ("reset_received", "tcp_receive_reset");
+const RESET_SENT: Hook = ("reset_sent", "tcp_send_reset");
+
+/// What the kernel is to tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Every transition, retransmission and reset.
+    Everything,
+    Retransmissions,
+    /// A record for each connection, at its end.
+    Lives,
+}
+
+impl Wanted {
+    fn hooks(self) -> &'static [Hook] {
+        match self {
+            Wanted::Everything => &[TRANSITION, RETRANSMISSION, SYNACK, RESET_RECEIVED, RESET_SENT],
+            Wanted::Retransmissions => &[TRANSITION, RETRANSMISSION, SYNACK],
+            Wanted::Lives => &[LIFE, RESET_RECEIVED, RESET_SENT],
+        }
+    }
+}
+
+/// What is to be traced, and with what.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TracePlan {
+    pub wanted: Wanted,
+    /// The namespace to trace, by its inode; all if there is none.
+    pub netns: Option<u32>,
+    /// The family to trace; both if there is none.
+    pub family: Option<Family>,
+    pub ring_size: RingSize,
+    pub log: LogLevel,
+}
 
 /// The size of the ring in bytes; the kernel takes a power of two of whole pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +113,10 @@ pub struct Tracer {
     ring: RingBuf<MapData>,
     tally: PerCpuArray<MapData, RawTally>,
     log: Option<BpfLog>,
+    decoder: Decoder,
+    generations: Generations,
+    reset_reasons: BTreeMap<u32, String>,
+    missing: Vec<&'static str>,
     /// What the kernel said last of events that it did not run the programs for.
     reentered: u64,
 }
@@ -82,12 +129,17 @@ struct RawTally(Tally);
 unsafe impl aya::Pod for RawTally {}
 
 impl Tracer {
-    /// Loads the programs and attaches them: events from here on are in the ring.
-    pub fn start(ring_size: RingSize, level: LogLevel) -> Result<Tracer, Refusal> {
+    /// Loads the programs and attaches them: events from here on are in the ring. Then begins to
+    /// look for the sockets that are older.
+    pub fn start(plan: &TracePlan) -> Result<(Tracer, Option<Seeding>), Refusal> {
         refusal::check_capabilities()?;
-        if !Path::new("/sys/kernel/btf/vmlinux").exists() {
-            return Err(Refusal::NoBtf);
-        }
+        let bytes = KernelTypes::bytes().map_err(|_| Refusal::NoBtf)?;
+        let unreadable =
+            |reason| Refusal::Other { what: "cannot read /sys/kernel/btf/vmlinux", reason };
+        let kernel = Btf::parse(&bytes, Endianness::default())
+            .map_err(|error| unreadable(refusal::chain(&error)))?;
+        let types = KernelTypes::read(&bytes)
+            .ok_or_else(|| unreadable("it holds what is not known here".to_owned()))?;
         let circumstances = Circumstances::of_system();
         if circumstances.maps_are_locked_memory {
             // If it cannot be raised, it may still be high enough.
@@ -96,49 +148,78 @@ impl Tracer {
                 Rlimit { current: None, maximum: None },
             );
         }
-        let kernel = Btf::from_sys_fs().map_err(|error| Refusal::Other {
-            what: "cannot read /sys/kernel/btf/vmlinux",
-            reason: refusal::chain(&error),
-        })?;
 
-        let (mark, log_level) = (ring_size.mark(), level.raw());
-        let mut ebpf = EbpfLoader::new()
-            .btf(Some(&kernel))
-            .map_max_entries("RECORDS", ring_size.bytes())
-            .override_global("WAKE_AT", &mark, true)
-            .override_global(aya_log::LEVEL, &log_level, true)
-            .verifier_log_level(VerifierLogLevel::DEBUG)
-            .load(OBJECT)
-            .map_err(|error| refusal::of_load(&error, circumstances))?;
-
-        for (name, tracepoint) in PROGRAMS {
+        let mut ebpf =
+            load(plan, &kernel, &types).map_err(|error| refusal::of_load(&error, circumstances))?;
+        let hooks = plan.wanted.hooks();
+        for (name, tracepoint) in hooks {
             program(&mut ebpf, name)
                 .load(tracepoint, &kernel)
                 .map_err(|error| refusal::of_program(name, tracepoint, &error, circumstances))?;
         }
         let ring = take_map(&mut ebpf, "RECORDS", RingBuf::try_from)?;
         let tally = take_map(&mut ebpf, "TALLY", PerCpuArray::try_from)?;
-        let log = match level {
+        let log = match plan.log {
             LogLevel::Off => None,
             _ => Some(BpfLog::take(&mut ebpf).map_err(|error| Refusal::Other {
                 what: "cannot read the log of the programs",
                 reason: refusal::chain(&error),
             })?),
         };
-        for (name, tracepoint) in PROGRAMS {
+        for (name, tracepoint) in hooks {
             program(&mut ebpf, name)
                 .attach()
                 .map_err(|error| refusal::of_program(name, tracepoint, &error, circumstances))?;
         }
-        Ok(Tracer { attached: Some(ebpf), ring, tally, log, reentered: 0 })
+        // Where functions cannot be traced, owners of accepted sockets are learnt a little later.
+        if types.accept_arguments.is_some() {
+            let _ = attach_accept(&mut ebpf, &kernel);
+        }
+        let mut missing = Vec::new();
+        if !types.has_cookies {
+            missing.push("this kernel does not tell the cookies of sockets (Linux 5.12 does)");
+        }
+        if !types.has_reset_reason && plan.wanted != Wanted::Retransmissions {
+            missing.push("this kernel does not tell why it sends resets (Linux 6.10 does)");
+        }
+        let seeding = Seeding::start(&mut ebpf, &kernel);
+        if seeding.is_none() {
+            missing.push(
+                "this kernel does not tell who holds the sockets that are older than the trace",
+            );
+        }
+        let decoder = Decoder { tick: tick(), has_reset_reason: types.has_reset_reason };
+        let reset_reasons = types.reset_reasons;
+        let tracer = Tracer {
+            attached: Some(ebpf),
+            ring,
+            tally,
+            log,
+            decoder,
+            generations: Generations::default(),
+            reset_reasons,
+            missing,
+            reentered: 0,
+        };
+        Ok((tracer, seeding))
     }
 
-    /// The next event in the ring.
-    pub fn next_event(&mut self) -> Option<Event> {
+    /// What this kernel cannot tell, and that will be missing from the output.
+    pub fn missing(&self) -> &[&'static str] {
+        &self.missing
+    }
+
+    /// The names of this kernel's reasons for resets.
+    pub fn reset_reasons(&self) -> impl Iterator<Item = (ResetReason, &str)> {
+        self.reset_reasons.iter().map(|(number, name)| (ResetReason(*number), name.as_str()))
+    }
+
+    /// The next record in the ring.
+    pub fn next_record(&mut self) -> Option<Record> {
         loop {
             let record = self.ring.next()?;
-            if let Some(event) = decode::event(&record) {
-                return Some(event);
+            if let Some(record) = self.decoder.record(&record, &mut self.generations) {
+                return Some(record);
             }
         }
     }
@@ -193,6 +274,54 @@ fn recursion_misses(program: BorrowedFd<'_>) -> Option<u64> {
     rest.lines().next()?.trim().parse().ok()
 }
 
+/// Fits the object to the kernel and the plan, and makes its maps.
+fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya::EbpfError> {
+    const AF_INET: u32 = 2;
+    const AF_INET6: u32 = 10;
+    let (mark, log_level) = (plan.ring_size.mark(), plan.log.raw());
+    let netns = plan.netns.unwrap_or(0);
+    let family = plan.family.map_or(0, |family| match family {
+        Family::Inet => AF_INET,
+        Family::Inet6 => AF_INET6,
+    });
+    let has_cookies = u8::from(types.has_cookies);
+    let has_task_btf = u8::from(types.has_task_btf);
+    let has_reset_reason = u8::from(types.has_reset_reason);
+    let accept_arguments = types.accept_arguments.unwrap_or_default() as u8;
+    let tell_transitions = u8::from(plan.wanted == Wanted::Everything);
+    let tell_resets = tell_transitions;
+    EbpfLoader::new()
+        .btf(Some(kernel))
+        .map_max_entries("RECORDS", plan.ring_size.bytes())
+        .override_global("WAKE_AT", &mark, true)
+        .override_global("NETNS", &netns, true)
+        .override_global("FAMILY", &family, true)
+        .override_global("HAS_COOKIES", &has_cookies, true)
+        .override_global("HAS_TASK_BTF", &has_task_btf, true)
+        .override_global("HAS_RESET_REASON", &has_reset_reason, true)
+        .override_global("ACCEPT_ARGUMENTS", &accept_arguments, true)
+        .override_global("TELL_TRANSITIONS", &tell_transitions, true)
+        .override_global("TELL_RESETS", &tell_resets, true)
+        .override_global(aya_log::LEVEL, &log_level, true)
+        .verifier_log_level(VerifierLogLevel::DEBUG)
+        .load(OBJECT)
+}
+
+fn attach_accept(ebpf: &mut Ebpf, kernel: &Btf) -> Result<(), aya::programs::ProgramError> {
+    let Some(Program::FExit(program)) = ebpf.program_mut("accepted") else {
+        unreachable!("the object is embedded, and a test finds it there");
+    };
+    program.load("inet_csk_accept", kernel)?;
+    program.attach()?;
+    Ok(())
+}
+
+/// The length of a tick of the kernel: what its coarse clocks resolve.
+fn tick() -> Duration {
+    let resolution = clock_getres(ClockId::MonotonicCoarse);
+    Duration::new(resolution.tv_sec as u64, resolution.tv_nsec as u32)
+}
+
 fn program<'a>(ebpf: &'a mut Ebpf, name: &str) -> &'a mut BtfTracePoint {
     match ebpf.program_mut(name) {
         Some(Program::BtfTracePoint(program)) => program,
@@ -231,8 +360,11 @@ mod tests {
     #[test]
     fn the_object_has_what_is_loaded_from_it() {
         let object = symbols();
-        for name in PROGRAMS.iter().flat_map(|(program, _)| [*program]).chain(["RECORDS", "TALLY"])
-        {
+        let hooks = [Wanted::Everything, Wanted::Retransmissions, Wanted::Lives]
+            .into_iter()
+            .flat_map(Wanted::hooks)
+            .map(|(program, _)| *program);
+        for name in hooks.chain(["seed", "accepted", "RECORDS", "TALLY", "SOCKETS"]) {
             assert!(object.contains(&name.to_owned()), "{name}");
         }
     }

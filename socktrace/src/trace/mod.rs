@@ -5,11 +5,16 @@
 
 mod bpf_log;
 mod decode;
+mod generations;
+mod kernel_types;
 mod load;
 mod losses;
 mod refusal;
+mod seed;
 
 pub use bpf_log::{BpfLog, LogLevel};
-pub use load::{RingSize, Tracer};
-pub use losses::{Cause, Loss, Losses};
+pub use decode::Record;
+pub use load::{RingSize, TracePlan, Tracer, Wanted};
+pub use losses::Losses;
 pub use refusal::{Refusal, maps_are_locked_memory};
+pub use seed::Seeding;

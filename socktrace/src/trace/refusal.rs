@@ -132,9 +132,6 @@ fn of_map(name: &str, error: &io::Error, circumstances: Circumstances) -> Refusa
         Some(libc::EINVAL) if name == "RECORDS" => {
             Refusal::NoMapType { what: "ring buffer", since: "5.8" }
         }
-        Some(libc::EINVAL) if name == "SOCKETS" => {
-            Refusal::NoMapType { what: "storage per socket", since: "5.2" }
-        }
         _ => Refusal::Other { what: "cannot make a map", reason: format!("{name}: {error}") },
     }
 }
@@ -203,7 +200,6 @@ const HELPERS: &[(&str, &str)] = &[
     ("bpf_ringbuf_query", "5.8"),
     ("bpf_ktime_get_boot_ns", "5.8"),
     ("bpf_skc_to_tcp_sock", "5.9"),
-    ("bpf_sk_storage_get", "5.11"),
     ("bpf_get_socket_cookie", "5.12"),
     ("bpf_probe_read_kernel", "5.5"),
 ];

@@ -1,0 +1,131 @@
+//! A connection was reset, by the peer or towards it.
+//!
+//! A reset that comes in is told before the socket closes; one that goes out often after it.
+
+use core::ffi::c_void;
+
+use aya_ebpf::Global;
+use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
+use aya_ebpf::macros::btf_tracepoint;
+use aya_ebpf::programs::BtfTracePointContext;
+use socktrace_common::{Header, LATE_RESET, LateReset, Memory, Owner, RESET, Reset, flag};
+
+use crate::kernel::{Skb, Sock, TCP_CLOSE, is_small};
+use crate::{memory, owner, ring};
+
+/// Whether each reset is told, rather than remembered for the end of the connection; set by the
+/// loader.
+#[unsafe(no_mangle)]
+static TELL_RESETS: Global<u8> = Global::new(1);
+/// Whether this kernel says why it sends a reset (Linux 6.10); set by the loader.
+#[unsafe(no_mangle)]
+static HAS_RESET_REASON: Global<u8> = Global::new(1);
+
+#[btf_tracepoint(function = "tcp_receive_reset")]
+pub(crate) fn reset_received(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the prototype of the tracepoint is (sk) on every kernel.
+    let sock = unsafe { Sock::from_argument(ctx.arg::<*const c_void>(0)) };
+    if !sock.is_traced() {
+        return 0;
+    }
+    let mut stranger = Memory::STRANGER;
+    let memory = memory::of(sock.key()).unwrap_or(&mut stranger);
+    memory.flags |= flag::RESET_RECEIVED;
+    if TELL_RESETS.load() != 0 {
+        tell(sock, memory, 0, false);
+    }
+    0
+}
+
+#[btf_tracepoint(function = "tcp_send_reset")]
+pub(crate) fn reset_sent(ctx: BtfTracePointContext) -> i32 {
+    // SAFETY: the prototype of the tracepoint begins (sk, skb) on every kernel, and either may be
+    // NULL.
+    let (sock, skb) =
+        unsafe { (ctx.arg::<*const c_void>(0), Skb::from_argument(ctx.arg::<*const c_void>(1))) };
+    let reason = if HAS_RESET_REASON.load() != 0 { ctx.arg::<u32>(2) } else { 0 };
+    if sock.is_null() {
+        if TELL_RESETS.load() != 0 && !skb.is_null() {
+            tell_without_socket(skb, reason);
+        }
+        return 0;
+    }
+    // SAFETY: as above.
+    let sock = unsafe { Sock::from_argument(sock) };
+    let state = sock.state();
+    if is_small(state) {
+        if TELL_RESETS.load() != 0 && sock.is_asked_for() {
+            tell_small(sock, state, reason);
+        }
+        return 0;
+    }
+    if !sock.is_traced() {
+        return 0;
+    }
+    if let Some(memory) = memory::of(sock.key()) {
+        memory.flags |= flag::RESET_SENT;
+        memory.reason = reason;
+        owner::learn(sock, &mut memory.owner);
+        if TELL_RESETS.load() != 0 {
+            tell(sock, memory, reason, true);
+        }
+    } else if TELL_RESETS.load() != 0 {
+        let mut stranger = Memory::STRANGER;
+        owner::learn(sock, &mut stranger.owner);
+        tell(sock, &stranger, reason, true);
+    } else if i32::from(state) == TCP_CLOSE {
+        ring::deliver::<LateReset>(|record| {
+            record.key = sock.key();
+            record.reason = reason;
+            record.reserved = 0;
+            record.header = header(LATE_RESET, flag::RESET_SENT);
+        });
+    }
+    0
+}
+
+#[inline(always)]
+fn tell(sock: Sock, memory: &Memory, reason: u32, sent: bool) {
+    ring::deliver::<Reset>(|record| {
+        sock.describe(&mut record.socket, sock.tcp());
+        record.owner = memory.owner;
+        finish(record, reason, sock.state(), sent);
+        record.header = header(RESET, memory.flags);
+    });
+}
+
+/// Of a handshake or a socket in TIME-WAIT, which belongs to nobody.
+#[inline(always)]
+fn tell_small(sock: Sock, state: u8, reason: u32) {
+    ring::deliver::<Reset>(|record| {
+        sock.describe_small(&mut record.socket);
+        record.owner = Owner::UNKNOWN;
+        finish(record, reason, state, true);
+        record.header = header(RESET, 0);
+    });
+}
+
+/// Of a segment that no socket wanted.
+#[inline(always)]
+fn tell_without_socket(skb: Skb, reason: u32) {
+    ring::deliver::<Reset>(|record| {
+        skb.describe_received(&mut record.socket);
+        record.owner = Owner::UNKNOWN;
+        finish(record, reason, 0, true);
+        record.header = header(RESET, 0);
+    });
+}
+
+#[inline(always)]
+fn finish(record: &mut Reset, reason: u32, state: u8, sent: bool) {
+    record.reason = reason;
+    record.state = state;
+    record.sent = sent.into();
+    record.reserved = 0;
+}
+
+#[inline(always)]
+fn header(kind: u32, flags: u32) -> Header {
+    // SAFETY: it takes nothing.
+    Header { kind, flags, time_ns: unsafe { bpf_ktime_get_boot_ns() } }
+}

@@ -1,0 +1,62 @@
+//! Sockets that are older than the trace: a walk over the open files of all tasks, which writes
+//! nothing but remembers whom each TCP socket belongs to, unless its events have told already.
+
+use core::ffi::c_void;
+
+use aya_ebpf::helpers::generated::bpf_sock_from_file;
+use socktrace_common::{Memory, OLDER_HOLDER, Owner};
+
+use crate::kernel::{AF_INET, AF_INET6, RawSock, Sock, TCP_CLOSE, is_small};
+use crate::memory;
+use crate::task::{self, RawTask};
+
+#[repr(C)]
+pub(crate) struct RawWalk {
+    _opaque: [u8; 0],
+}
+
+// The bodies are in core.c.
+unsafe extern "C" {
+    fn core_walk_task(walk: *const RawWalk) -> *const RawTask;
+    fn core_walk_file(walk: *const RawWalk) -> *mut c_void;
+    fn core_socket_sock(socket: *const c_void) -> *const RawSock;
+}
+
+#[unsafe(no_mangle)]
+#[unsafe(link_section = "iter/task_file")]
+pub extern "C" fn seed(walk: *const RawWalk) -> i32 {
+    // SAFETY: the context of an iterator over files, whose pointers may be NULL at its end.
+    let (task, sock) = unsafe {
+        let (task, file) = (core_walk_task(walk), core_walk_file(walk));
+        if task.is_null() || file.is_null() {
+            return 0;
+        }
+        let socket = bpf_sock_from_file(file.cast());
+        if socket.is_null() {
+            return 0;
+        }
+        let sock = core_socket_sock(socket.cast());
+        if sock.is_null() {
+            return 0;
+        }
+        (task, Sock::from_argument(sock.cast()))
+    };
+    let state = sock.state();
+    if !matches!(sock.family(), AF_INET | AF_INET6)
+        || !sock.is_traced()
+        || i32::from(state) == TCP_CLOSE
+        || is_small(state)
+    {
+        return 0;
+    }
+    let mut owner = Owner::UNKNOWN;
+    // SAFETY: the pointer is the iterator's.
+    unsafe { task::describe(task, &mut owner, OLDER_HOLDER) };
+    memory::seed(sock.key(), &Memory { owner, state: state.into(), ..Memory::STRANGER });
+    // It may have closed before it was remembered. If it does so only now, its event forgets it, or
+    // at worst the first event of whatever comes to lie in its place.
+    if i32::from(sock.state()) == TCP_CLOSE {
+        memory::forget(sock.key());
+    }
+    0
+}

@@ -1,0 +1,131 @@
+//! Joins what belongs to one connection and comes apart: a reset that the kernel sends after it has
+//! closed, and the subflows of an MPTCP connection.
+
+use std::collections::VecDeque;
+use std::mem;
+
+use rustc_hash::FxHashMap;
+
+use super::settle::SETTLE;
+use crate::event::{Event, Key, Life, Protocol, ResetReason, SinceBoot, Subject, Traffic, What};
+use crate::trace::Record;
+
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    /// In the order in which they came. Those that wait for nothing wait for those before them.
+    queue: VecDeque<Waiting>,
+    /// How many have left the queue: the number of its first.
+    gone: u64,
+    /// The numbers of those that wait for something.
+    waiting: FxHashMap<Key, u64>,
+    /// Subflows whose connection has not ended.
+    subflows: FxHashMap<Key, Vec<Event>>,
+    /// MPTCP connections that have ended, and when: what ends of them later is told by itself.
+    ended: FxHashMap<Key, SinceBoot>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    event: Event,
+    is_ready: bool,
+}
+
+/// Ended MPTCP connections that are remembered.
+const ENDED: usize = 4096;
+
+impl Lives {
+    /// Takes a record; answers the life that it completes, if none before it has to be told first.
+    pub(super) fn take(&mut self, record: Record) -> Option<Event> {
+        match record {
+            Record::Event(event) => self.take_event(event),
+            Record::LateReset { key, reason } => {
+                self.explain(key, reason);
+                None
+            }
+            Record::Birth(..) => None,
+        }
+    }
+
+    /// The next life that waits for nothing, or has waited long enough.
+    pub(super) fn next(&mut self, now: SinceBoot) -> Option<Event> {
+        let is_due = |life: &mut Waiting| life.is_ready || now.since(life.event.at) >= SETTLE;
+        let Waiting { event, .. } = self.queue.pop_front_if(is_due)?;
+        if self.waiting.get(&event.socket.key) == Some(&self.gone) {
+            self.waiting.remove(&event.socket.key);
+        }
+        self.gone += 1;
+        Some(event)
+    }
+
+    /// What is left at the end: subflows of connections that go on.
+    pub(super) fn rest(&mut self) -> impl Iterator<Item = Event> + use<> {
+        mem::take(&mut self.subflows).into_values().flatten()
+    }
+
+    fn take_event(&mut self, mut event: Event) -> Option<Event> {
+        let (key, at) = (event.socket.key, event.at);
+        let What::Life(life) = &mut event.what else { return Some(event) };
+        if let Some(connection) = event.socket.subflow_of {
+            return self.take_subflow(connection.key, event);
+        }
+        let mut is_ready = !life.ending.may_be_followed_by_reset();
+        if event.socket.protocol == Protocol::Mptcp {
+            is_ready = false;
+            let subflows = self.subflows.remove(&key).unwrap_or_default();
+            life.subflows = subflows.into_iter().filter_map(subflow).collect();
+            if self.ended.len() == ENDED {
+                self.ended.clear();
+            }
+            self.ended.insert(key, at);
+        }
+        if is_ready && self.queue.is_empty() {
+            return Some(event);
+        }
+        if !is_ready {
+            self.waiting.insert(key, self.gone + self.queue.len() as u64);
+        }
+        self.queue.push_back(Waiting { event, is_ready });
+        None
+    }
+
+    fn take_subflow(&mut self, connection: Key, event: Event) -> Option<Event> {
+        if let Some(waiting) = self.waiting_life(connection) {
+            if let What::Life(Life { subflows, .. }) = &mut waiting.event.what {
+                subflows.extend(subflow(event));
+            }
+            return None;
+        }
+        let is_late = match (self.ended.get(&connection), &event.what) {
+            (Some(ended), What::Life(life)) => life.opened.is_none_or(|opened| opened < *ended),
+            _ => false,
+        };
+        if is_late {
+            return Some(event);
+        }
+        self.subflows.entry(connection).or_default().push(event);
+        None
+    }
+
+    fn waiting_life(&mut self, key: Key) -> Option<&mut Waiting> {
+        let number = *self.waiting.get(&key)?;
+        self.queue.get_mut(usize::try_from(number - self.gone).ok()?)
+    }
+
+    /// A reset was sent for a connection that had closed.
+    fn explain(&mut self, key: Key, reason: Option<ResetReason>) {
+        let Some(waiting) = self.waiting_life(key) else { return };
+        if let What::Life(life) = &mut waiting.event.what {
+            life.ending.reset_sent = true;
+            life.ending.reason = reason;
+        }
+        waiting.is_ready = true;
+        self.waiting.remove(&key);
+    }
+}
+
+fn subflow(event: Event) -> Option<(Subject, Traffic)> {
+    match event.what {
+        What::Life(life) => Some((event.socket, life.traffic)),
+        _ => None,
+    }
+}

@@ -1,0 +1,334 @@
+//! Plan -> events | render, for what goes on: the loop around the tracer.
+//!
+//! The ring is read on a timer, because a wake-up per event would cost more than the event; the
+//! kernel half wakes the reader only when the ring fills.
+
+mod lives;
+mod output;
+mod settle;
+mod tally;
+
+use std::future::pending;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use anyhow::Context;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use self::lives::Lives;
+use self::output::Output;
+use self::settle::Settling;
+use self::tally::Tally;
+use crate::event::{Event, Family, SinceBoot};
+use crate::names::{NameOptions, Names};
+use crate::netns::{self, NetnsError};
+use crate::render::event::{EventPrinter, Format, Layout, TimeStyle, since_boot};
+use crate::say::complain;
+use crate::trace::{
+    LogLevel, Losses, Record, Refusal, RingSize, Seeding, TracePlan, Tracer, Wanted,
+};
+
+/// How often the ring is read.
+const TICK: Duration = Duration::from_millis(50);
+/// Records taken from the ring before signals and the clock are looked at again.
+const BATCH: usize = 8192;
+
+/// What is to be traced, how it is to be shown, and for how long.
+#[derive(Debug, Clone)]
+pub struct LivePlan {
+    pub layout: Layout,
+    pub format: Format,
+    pub header: bool,
+    pub time: TimeStyle,
+    /// How to turn addresses into names, if at all.
+    pub names: Option<NameOptions>,
+    pub family: Option<Family>,
+    /// The name of the only network namespace that is wanted.
+    pub netns: Option<String>,
+    pub duration: Option<Duration>,
+    /// Stop after so many events.
+    pub count: Option<u64>,
+    pub ring_size: RingSize,
+    pub bpf_log: LogLevel,
+}
+
+impl LivePlan {
+    fn wanted(&self) -> Wanted {
+        match self.layout {
+            Layout::Trace => Wanted::Everything,
+            Layout::Life => Wanted::Lives,
+            Layout::Retransmissions | Layout::Counts => Wanted::Retransmissions,
+        }
+    }
+}
+
+/// What becomes of records before they are shown.
+enum Pipeline {
+    Settle(Settling),
+    Join(Lives),
+}
+
+impl Pipeline {
+    /// Takes a record; answers an event that is to be shown at once.
+    fn take(&mut self, record: Record) -> Option<Event> {
+        match self {
+            Pipeline::Settle(settling) => {
+                settling.take(record);
+                None
+            }
+            Pipeline::Join(lives) => lives.take(record),
+        }
+    }
+
+    /// The next event that has waited long enough.
+    fn next(&mut self, now: SinceBoot) -> Option<Event> {
+        match self {
+            Pipeline::Settle(settling) => settling.next(now),
+            Pipeline::Join(lives) => lives.next(now),
+        }
+    }
+
+    /// What is left when all have waited long enough.
+    fn rest(&mut self) -> Vec<Event> {
+        match self {
+            Pipeline::Settle(_) => Vec::new(),
+            Pipeline::Join(lives) => lives.rest().collect(),
+        }
+    }
+}
+
+/// How it ended, if nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    Complete,
+    /// Events are missing from the output.
+    Lost(u64),
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum LiveError {
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    #[error(transparent)]
+    Netns(#[from] NetnsError),
+    #[error(transparent)]
+    Other(#[from] anyhow::Error),
+}
+
+/// Traces until the plan, a signal or the reader of the output ends it.
+pub fn run(plan: &LivePlan, out: impl Write + AsFd) -> Result<Outcome, LiveError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start the event loop")?;
+    runtime.block_on(async { Session::start(plan, out)?.run(plan.duration).await })
+}
+
+struct Session<W> {
+    tracer: AsyncFd<Tracer>,
+    /// The search for older sockets, while it goes on.
+    seeding: Option<Seeding>,
+    pipeline: Pipeline,
+    output: Output<W>,
+    /// In place of each event, if that is wanted.
+    tally: Option<Tally>,
+    /// Events still to be shown; `None` for all.
+    left: Option<u64>,
+    losses: Losses,
+    interrupt: Signal,
+    terminate: Signal,
+}
+
+/// Why the loop goes on, or not.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// The ring is empty: wait.
+    Wait,
+    /// There is more in the ring.
+    Continue,
+    Stop,
+}
+
+impl<W: Write + AsFd> Session<W> {
+    fn start(plan: &LivePlan, out: W) -> Result<Session<W>, LiveError> {
+        // From here on a signal ends the loop, not the process.
+        let handle = |kind| signal(kind).context("cannot handle signals");
+        let (interrupt, terminate) =
+            (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
+        let netns = plan.netns.as_deref().map(netns::inode).transpose()?;
+        let (tracer, seeding) = Tracer::start(&TracePlan {
+            wanted: plan.wanted(),
+            netns,
+            family: plan.family,
+            ring_size: plan.ring_size,
+            log: plan.bpf_log,
+        })?;
+        let names = plan.names.clone().map(Names::new);
+        let mut printer = EventPrinter::new(plan.layout, plan.format, plan.time, names);
+        printer.set_reset_reasons(tracer.reset_reasons());
+        let mut output = Output::new(out, printer);
+        if plan.header {
+            output.header();
+        }
+        tracer.missing().iter().for_each(|what| complain(what));
+        // SAFETY: the descriptor is that of the ring, which the tracer closes when it is dropped.
+        let tracer = unsafe { AsyncFd::register_with_interest(tracer, Interest::READABLE) }
+            .context("cannot wait for the ring")?;
+        let place = match &plan.netns {
+            Some(name) => format!("network namespace {name}"),
+            None => "all network namespaces".to_owned(),
+        };
+        complain(&format!("tracing TCP in {place}; Ctrl-C ends it"));
+        Ok(Session {
+            tracer,
+            seeding,
+            pipeline: match plan.layout {
+                Layout::Life => Pipeline::Join(Lives::default()),
+                _ => Pipeline::Settle(Settling::default()),
+            },
+            output,
+            tally: (plan.layout == Layout::Counts).then(Tally::default),
+            left: plan.count,
+            losses: Losses::default(),
+            interrupt,
+            terminate,
+        })
+    }
+
+    async fn run(mut self, duration: Option<Duration>) -> Result<Outcome, LiveError> {
+        match self.follow(duration).await {
+            Err(LiveError::Other(error)) if is_closed_pipe(&error) => {}
+            result => result?,
+        }
+        self.finish()
+    }
+
+    async fn follow(&mut self, duration: Option<Duration>) -> Result<(), LiveError> {
+        let end = async {
+            match duration {
+                Some(duration) => sleep(duration).await,
+                None => pending().await,
+            }
+        };
+        tokio::pin!(end);
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut next = Next::Continue;
+        while next != Next::Stop {
+            tokio::select! {
+                biased;
+                _ = self.interrupt.recv() => break,
+                _ = self.terminate.recv() => break,
+                () = &mut end => break,
+                () = async {}, if next == Next::Continue => {}
+                woken = self.tracer.readable() => {
+                    woken.context("cannot wait for the ring")?.clear_ready();
+                }
+                _ = tick.tick() => self.report()?,
+            }
+            next = self.drain()?;
+        }
+        Ok(())
+    }
+
+    /// Takes records from the ring, but not for ever, and shows what is due.
+    fn drain(&mut self) -> Result<Next, LiveError> {
+        for _ in 0..BATCH {
+            if self.left == Some(0) {
+                return Ok(Next::Stop);
+            }
+            let Some(record) = self.tracer.get_mut().next_record() else {
+                self.show_until(since_boot())?;
+                self.output.flush()?;
+                return Ok(if self.left == Some(0) { Next::Stop } else { Next::Wait });
+            };
+            if let Some(event) = self.pipeline.take(record) {
+                self.show(event)?;
+            }
+        }
+        self.show_until(since_boot())?;
+        Ok(Next::Continue)
+    }
+
+    /// Shows what has waited long enough by a time.
+    fn show_until(&mut self, now: SinceBoot) -> Result<(), LiveError> {
+        while self.left != Some(0)
+            && let Some(event) = self.pipeline.next(now)
+        {
+            self.show(event)?;
+        }
+        Ok(())
+    }
+
+    /// Shows an event: the one place where it is decided whether it is.
+    fn show(&mut self, event: Event) -> Result<(), LiveError> {
+        if self.left == Some(0) {
+            return Ok(());
+        }
+        self.left = self.left.map(|left| left - 1);
+        match &mut self.tally {
+            Some(tally) => tally.take(event),
+            None => self.output.event(&event)?,
+        }
+        Ok(())
+    }
+
+    /// Says what was lost since it was said last, and whether anybody reads.
+    fn report(&mut self) -> Result<(), LiveError> {
+        self.tracer.get_mut().flush_log();
+        let losses = self.tracer.get_mut().losses()?;
+        for loss in losses.since(&self.losses) {
+            complain(&loss.to_string());
+            self.output.loss(&loss);
+        }
+        self.losses = losses;
+        if let Some(Err(error)) = self.seeding.as_mut().and_then(Seeding::result) {
+            complain(&format!("cannot look for the sockets older than the trace: {error}"));
+        }
+        Ok(self.output.check_reader()?)
+    }
+
+    /// Detaches, and empties the ring.
+    fn finish(mut self) -> Result<Outcome, LiveError> {
+        self.tracer.get_mut().detach();
+        let result = self.show_rest().and_then(|()| self.report());
+        match result.and_then(|()| Ok(self.output.flush()?)) {
+            Err(LiveError::Other(error)) if is_closed_pipe(&error) => {}
+            result => result?,
+        }
+        match self.losses.lost() {
+            0 => Ok(Outcome::Complete),
+            lost => {
+                complain(&format!(
+                    "{} events printed, {lost} lost: the output has gaps",
+                    self.output.printed()
+                ));
+                Ok(Outcome::Lost(lost))
+            }
+        }
+    }
+
+    fn show_rest(&mut self) -> Result<(), LiveError> {
+        while self.drain()? == Next::Continue {}
+        self.show_until(SinceBoot { nanos: u64::MAX })?;
+        for event in self.pipeline.rest() {
+            self.show(event)?;
+        }
+        for counted in self.tally.take().into_iter().flat_map(Tally::into_sorted) {
+            self.output.counted(&counted)?;
+        }
+        Ok(self.output.flush()?)
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,135 @@
+//! Times since boot as people read them.
+
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::event::SinceBoot;
+use crate::render::number::{unsigned, zero_padded};
+
+/// Which times stand before events.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum TimeStyle {
+    /// The time of day
+    #[default]
+    Wall,
+    /// Seconds since the trace began
+    Relative,
+    /// Seconds since the line before
+    Delta,
+}
+
+/// Now.
+pub fn since_boot() -> SinceBoot {
+    SinceBoot { nanos: nanos(ClockId::Boottime) as u64 }
+}
+
+fn nanos(clock: ClockId) -> i128 {
+    let time = clock_gettime(clock);
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+}
+
+pub(super) struct Clock {
+    style: TimeStyle,
+    start: SinceBoot,
+    before: SinceBoot,
+    /// What is to be added to a time since boot to make it one of the epoch: the clock may be set
+    /// meanwhile, so it is looked at anew when a second has gone.
+    epoch: i128,
+    looked: u64,
+    zone: jiff::tz::TimeZone,
+    /// The second that was formatted last, and how: most events share it with the one before.
+    second: i64,
+    text: String,
+}
+
+const SECOND: u64 = 1_000_000_000;
+
+impl Clock {
+    pub(super) fn new(style: TimeStyle) -> Clock {
+        let start = since_boot();
+        Clock {
+            style,
+            start,
+            before: start,
+            epoch: 0,
+            looked: u64::MAX,
+            zone: jiff::tz::TimeZone::system(),
+            second: i64::MIN,
+            text: String::new(),
+        }
+    }
+
+    /// Microseconds of the epoch.
+    pub(super) fn unix_us(&mut self, at: SinceBoot) -> i64 {
+        if self.looked != at.nanos / SECOND {
+            self.looked = at.nanos / SECOND;
+            self.epoch = nanos(ClockId::Realtime) - nanos(ClockId::Boottime);
+        }
+        ((self.epoch as i64) + at.nanos as i64) / 1000
+    }
+
+    pub(super) fn write(&mut self, out: &mut Vec<u8>, at: SinceBoot) {
+        match self.style {
+            TimeStyle::Wall => {
+                let unix_us = self.unix_us(at);
+                let second = unix_us.div_euclid(1_000_000);
+                if second != self.second {
+                    self.second = second;
+                    let time = jiff::Timestamp::from_second(second).unwrap_or_default();
+                    self.text = self.zone.to_datetime(time).strftime("%H:%M:%S").to_string();
+                }
+                out.extend_from_slice(self.text.as_bytes());
+                out.push(b'.');
+                zero_padded(out, unix_us.rem_euclid(1_000_000) as u64, 6);
+            }
+            TimeStyle::Relative => seconds(out, at, self.start),
+            TimeStyle::Delta => {
+                seconds(out, at, self.before);
+                self.before = at;
+            }
+        }
+    }
+}
+
+/// Seconds from one time to another, which may be the later one.
+fn seconds(out: &mut Vec<u8>, to: SinceBoot, from: SinceBoot) {
+    if to < from {
+        out.push(b'-');
+    }
+    let micros = to.nanos.abs_diff(from.nanos) / 1000;
+    unsigned(out, micros / 1_000_000);
+    out.push(b'.');
+    zero_padded(out, micros % 1_000_000, 6);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(nanos: u64) -> SinceBoot {
+        SinceBoot { nanos }
+    }
+
+    fn texts(style: TimeStyle, times: &[u64]) -> Vec<String> {
+        let mut clock = Clock::new(style);
+        (clock.start, clock.before) = (at(1_000_000_000), at(1_000_000_000));
+        let mut text = |time| {
+            let mut out = Vec::new();
+            clock.write(&mut out, at(time));
+            String::from_utf8(out).unwrap()
+        };
+        times.iter().map(|time| text(*time)).collect()
+    }
+
+    #[test]
+    fn times_can_be_told_from_the_start_or_from_the_line_before() {
+        let times = [1_000_001_000, 2_500_000_000, 2_400_000_000];
+        assert_eq!(texts(TimeStyle::Relative, &times), ["0.000001", "1.500000", "1.400000"]);
+        assert_eq!(texts(TimeStyle::Delta, &times), ["0.000001", "1.499999", "-0.100000"]);
+    }
+
+    #[test]
+    fn a_time_of_day_has_microseconds() {
+        let text = &texts(TimeStyle::Wall, &[5_000_042_999])[0];
+        assert_eq!(text.len(), "23:59:59.000042".len(), "{text}");
+    }
+}

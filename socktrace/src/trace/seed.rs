@@ -1,0 +1,59 @@
+//! Looks for the sockets that are older than the trace: whom they belong to, and that they are there.
+//!
+//! The kernel half does it all, in a walk over the open files of all tasks, and remembers only
+//! those of which no event has told; reading the iterator is what makes it walk. On a thread of its
+//! own: on a large host it takes longer than the ring has room for.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::thread::{self, JoinHandle};
+
+use aya::programs::{Iter, Program};
+use aya::{Btf, Ebpf};
+use rustix::io::Errno;
+
+/// The walk, while it goes on.
+pub struct Seeding(Option<JoinHandle<io::Result<()>>>);
+
+impl Seeding {
+    /// Begins it; `None` where the kernel does not let it begin.
+    pub(super) fn start(ebpf: &mut Ebpf, kernel: &Btf) -> Option<Seeding> {
+        let Some(Program::Iter(program)) = ebpf.program_mut("seed") else {
+            unreachable!("the object is embedded, and a test finds it there");
+        };
+        let walk = iterator(program, kernel).ok()?;
+        let name = "older sockets".to_owned();
+        thread::Builder::new()
+            .name(name)
+            .spawn(move || read_to_end(walk))
+            .ok()
+            .map(|walk| Seeding(Some(walk)))
+    }
+
+    /// How it ended, once, when it has.
+    pub fn result(&mut self) -> Option<io::Result<()>> {
+        let walk = self.0.take_if(|walk| walk.is_finished())?;
+        Some(walk.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))))
+    }
+}
+
+fn iterator(program: &mut Iter, kernel: &Btf) -> anyhow::Result<File> {
+    program.load("task_file", kernel)?;
+    let link = program.attach()?;
+    Ok(program.take_link(link)?.into_file()?)
+}
+
+fn read_to_end(mut walk: File) -> io::Result<()> {
+    // It writes nothing.
+    let mut buffer = [0; 64];
+    loop {
+        match walk.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(_) => {}
+            // The kernel pauses after a million files.
+            Err(error)
+                if matches!(Errno::from_io_error(&error), Some(Errno::AGAIN | Errno::INTR)) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
