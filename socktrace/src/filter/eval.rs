@@ -3,8 +3,10 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use super::glob::Glob;
 use super::subject::{Name, Subject};
 use super::tree::{Compare, Expr, Host, Port, Predicate, Prefix, Protocol, Side};
+use crate::container::{Container, Pod};
 use crate::socket::End;
 
 /// The ports that the kernel gives to sockets that ask for none (`ip_local_port_range`).
@@ -49,6 +51,18 @@ impl Predicate {
             Predicate::Number { of, compare, value } => {
                 subject.any_number(*of, &mut |number| compare.holds(number, *value))
             }
+            Predicate::Name { of: Name::Container, glob } => subject.any_home(&mut |home| {
+                home.container.as_ref().is_some_and(|container| is_container(container, glob))
+            }),
+            Predicate::Name { of: Name::Pod, glob } => {
+                subject.any_home(&mut |home| home.pod.as_ref().is_some_and(|pod| is_pod(pod, glob)))
+            }
+            Predicate::Name { of: Name::Unit, glob } => {
+                let matches = |unit: &[u8]| unit_names(unit).any(|name| glob.matches(name));
+                subject.any_home(&mut |home| {
+                    home.unit.as_ref().is_some_and(|unit| matches(unit.as_bytes()))
+                }) || subject.any_name(Name::Unit, &mut |unit| matches(unit))
+            }
             Predicate::Name { of, glob } => subject.any_name(*of, &mut |name| glob.matches(name)),
             Predicate::Path { glob, file } => {
                 subject.any_name(Name::Path, &mut |name| glob.matches(name))
@@ -59,6 +73,24 @@ impl Predicate {
             Predicate::State { of, set } => set.intersects(subject.states(*of)),
         }
     }
+}
+
+/// Without wildcards it is a name or the beginning of an id, as `docker` takes it.
+fn is_container(container: &Container, glob: &Glob) -> bool {
+    let word = glob.literal().and_then(|word| std::str::from_utf8(word).ok());
+    word.is_some_and(|word| container.is_called(word))
+        || container.name.as_ref().is_some_and(|name| glob.matches(name.as_bytes()))
+}
+
+fn is_pod(pod: &Pod, glob: &Glob) -> bool {
+    let word = glob.literal().and_then(|word| std::str::from_utf8(word).ok());
+    word.is_some_and(|word| pod.is_called(word))
+        || pod.name.as_ref().is_some_and(|name| glob.matches(name.as_bytes()))
+}
+
+/// A service also goes by its name without the suffix.
+fn unit_names(unit: &[u8]) -> impl Iterator<Item = &[u8]> {
+    std::iter::once(unit).chain(unit.strip_suffix(b".service"))
 }
 
 fn end(subject: &impl Subject, side: Side) -> End<'_> {

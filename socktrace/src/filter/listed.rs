@@ -4,6 +4,7 @@
 use super::EphemeralPorts;
 use super::missing::{Missing, Untold};
 use super::subject::{Name, Number, StateOf, Subject};
+use crate::container::{Home, Homes};
 use crate::owner::{Holder, Owners};
 use crate::socket::{
     End, Family, Inet, MptcpInfo, NetnsId, Socket, State, StateSet, Table, TcpInfo, TimerKind,
@@ -15,6 +16,7 @@ use crate::socket::{
 pub struct Surroundings<'a> {
     pub ports: Option<&'a EphemeralPorts>,
     pub owners: Option<&'a Owners>,
+    pub homes: Option<&'a Homes>,
     pub facts: Option<&'a dyn Facts>,
     /// The network namespace that is listed.
     pub netns: Option<NetnsId>,
@@ -203,6 +205,12 @@ impl Subject for Listed<'_> {
         }
     }
 
+    fn any_home(&self, test: &mut dyn FnMut(&Home) -> bool) -> bool {
+        let Some(homes) = self.around.homes else { return false };
+        self.cgroup_path().is_some_and(|path| test(&homes.of_cgroup(path)))
+            || self.holders().any(|h| homes.of_process(h.pid).is_some_and(|home| test(&home)))
+    }
+
     fn file(&self) -> Option<UnixFile> {
         match self.socket {
             Socket::Unix(socket) => {
@@ -222,13 +230,12 @@ pub(super) fn is_at_or_below(path: &[u8], test: &mut dyn FnMut(&[u8]) -> bool) -
     test(path) || !path.ends_with(b"/") && test(&[path, b"/"].concat())
 }
 
-/// The systemd units on the way to a cgroup; a service also without its suffix.
+/// The systemd units on the way to a cgroup.
 pub(super) fn units(path: &[u8]) -> impl Iterator<Item = &[u8]> {
     const SUFFIXES: [&[u8]; 6] =
         [b".service", b".scope", b".slice", b".socket", b".mount", b".swap"];
     path.split(|byte| *byte == b'/')
         .filter(|part| SUFFIXES.iter().any(|suffix| part.ends_with(suffix)))
-        .flat_map(|unit| std::iter::once(unit).chain(unit.strip_suffix(b".service")))
 }
 
 /// All of the accept queue, in hundredths of a percent.

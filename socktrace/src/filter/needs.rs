@@ -53,7 +53,9 @@ impl Predicate {
     pub(super) fn needs(&self, need: Need) -> bool {
         match self {
             Predicate::Number { of, .. } => of.need() == Some(need),
-            Predicate::Name { of: Name::Comm, .. } => need == Need::Owners,
+            Predicate::Name {
+                of: Name::Comm | Name::Container | Name::Pod | Name::Unit, ..
+            } => need == Need::Owners,
             Predicate::Name { of: Name::CongestionControl, .. } => need == Need::CongestionControl,
             Predicate::Path { file, .. } => need == Need::UnixFile && file.is_some(),
             _ => false,
@@ -210,9 +212,9 @@ impl Name {
     /// The tables whose sockets may have it, as a listing shows them.
     fn tables(self) -> TableSet {
         match self {
-            Name::Comm => TableSet::ALL,
+            Name::Comm | Name::Unit | Name::Container | Name::Pod => TableSet::ALL,
             Name::CongestionControl => CONNECTIONS,
-            Name::Cgroup | Name::Unit | Name::Container | Name::Pod | Name::Timer => INET,
+            Name::Cgroup | Name::Timer => INET,
             Name::Path => UNIX,
             Name::Reason | Name::Opened | Name::End => TableSet::EMPTY,
         }

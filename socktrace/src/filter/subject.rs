@@ -3,6 +3,7 @@
 //! A subject answers from what it has. What it cannot have, or does not know, it gives no value
 //! for, and so no predicate about it holds; its negation does.
 
+use crate::container::Home;
 use crate::socket::{End, StateSet, Table, UnixFile};
 
 pub trait Subject {
@@ -25,6 +26,8 @@ pub trait Subject {
     fn any_number(&self, of: Number, test: &mut dyn FnMut(u64) -> bool) -> bool;
     /// Whether `test` holds for the name, or for one of them where there are several.
     fn any_name(&self, of: Name, test: &mut dyn FnMut(&[u8]) -> bool) -> bool;
+    /// Whether `test` holds for where the socket, or a process that holds it, is at home.
+    fn any_home(&self, test: &mut dyn FnMut(&Home) -> bool) -> bool;
     /// The file of a UNIX socket, as inode and device; `None` if it has none.
     fn file(&self) -> Option<UnixFile>;
 }

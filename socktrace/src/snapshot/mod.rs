@@ -179,6 +179,7 @@ impl Session {
             let around = Surroundings {
                 ports: self.expr.as_ref().map(|_| self.names.ephemeral_ports()),
                 owners,
+                homes: Some(&self.homes),
                 facts: Some(&self.names),
                 netns: Some(()).filter(|()| asks_netns).and_then(|()| netns::current()),
                 missing: Some(&missing),

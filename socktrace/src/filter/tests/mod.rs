@@ -14,6 +14,7 @@ use std::net::IpAddr;
 use proptest::prelude::*;
 
 use super::*;
+use crate::container::Homes;
 use crate::owner::Owners;
 use crate::socket::{
     Cookie, Inet, InetEnd, InetExt, Inode, NetnsId, Socket, State, Table, TcpInfo, Timer, TimerKind,
@@ -89,10 +90,14 @@ impl Lookup for World {
 
 const FILE: UnixFile = UnixFile { inode: 77, device: 8 };
 
+const CONTAINER: &str = "/system.slice/docker-\
+    0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef.scope";
+
 /// What is around the sockets of the tests.
 struct Around {
     ports: EphemeralPorts,
     owners: Owners,
+    homes: Homes,
 }
 
 impl Facts for Around {
@@ -100,6 +105,7 @@ impl Facts for Around {
         match id {
             1 => Some(b"/"),
             2 => Some(b"/system.slice/nginx.service"),
+            3 => Some(CONTAINER.as_bytes()),
             42 => Some(b"/slice"),
             _ => None,
         }
@@ -118,13 +124,15 @@ impl Around {
         owners.add_descriptor(Inode(10), nginx, 3);
         owners.add_descriptor(Inode(10), odd, 4);
         owners.add_descriptor(Inode(20), odd, 5);
-        Around { ports: EphemeralPorts::default(), owners }
+        let homes = Homes::new("/nonexistent".into());
+        Around { ports: EphemeralPorts::default(), owners, homes }
     }
 
     fn judge(&self, expr: &Expr, socket: &Socket<'_>) -> bool {
         let around = Surroundings {
             ports: Some(&self.ports),
             owners: Some(&self.owners),
+            homes: Some(&self.homes),
             facts: Some(self),
             netns: Some(NetnsId(4_026_531_840)),
             missing: None,

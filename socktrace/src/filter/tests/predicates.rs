@@ -138,6 +138,20 @@ fn of_a_connection_everything_can_be_asked() {
 }
 
 #[test]
+fn a_container_goes_by_the_beginning_of_its_id() {
+    let info = tcp_info();
+    let Socket::Inet(mut socket) = connection(&info) else { unreachable!() };
+    socket.ext.cgroup_id = Some(3);
+    let inside = Socket::Inet(socket);
+    check(
+        &inside,
+        &["container = 0123456789ab", "container = 0123", "container != web"],
+        &["container = 0124", "container = 012", "container = web", "pod = *"],
+    );
+    check(&connection(&info), &["container != 0123"], &["container = *", "pod = x"]);
+}
+
+#[test]
 fn what_a_socket_cannot_have_is_false_and_its_negation_true() {
     let mut udp = inet(("10.0.0.1", 53), ("10.1.0.1", 50_000));
     udp.table = Table::Udp;
@@ -268,6 +282,7 @@ fn only_what_is_asked_for_is_fetched() {
         ("pid = 1 or dport = 2", &[Need::Owners]),
         ("not comm = x", &[Need::Owners]),
         ("gid = 0", &[Need::Owners]),
+        ("container = x or unit = y", &[Need::Owners]),
         ("rtt > 1ms", &[Need::Info]),
         ("cc = bbr", &[Need::CongestionControl]),
         ("tos = 1", &[Need::Tos]),
