@@ -15,7 +15,20 @@ const COVERAGE: &str = "--cfg fuzzing -Cpasses=sancov-module -Ccodegen-units=1 \
     -Cllvm-args=-sanitizer-coverage-pc-table \
     -Cllvm-args=-sanitizer-coverage-trace-compares";
 
-pub(crate) fn run(root: &Path, target: &Path, seconds: u32, only: Option<&str>) -> Result<()> {
+/// When a target has run long enough.
+#[derive(clap::Args)]
+pub(crate) struct Options {
+    /// How long to run each target
+    #[arg(long, default_value_t = 20)]
+    seconds: u32,
+    /// Run each target so many times instead
+    #[arg(long, conflicts_with = "seconds")]
+    runs: Option<u64>,
+    /// The one target to run
+    target: Option<String>,
+}
+
+pub(crate) fn run(root: &Path, target: &Path, options: &Options) -> Result<()> {
     let fuzz = root.join("fuzz");
     // With a target of its own the flags stay away from build scripts.
     let triple = host_triple()?;
@@ -30,7 +43,7 @@ pub(crate) fn run(root: &Path, target: &Path, seconds: u32, only: Option<&str>) 
         .context("cargo does not run")?;
     ensure!(status.success(), "the fuzz targets do not build");
     for name in targets(&fuzz)? {
-        if only.is_some_and(|only| only != name) {
+        if options.target.as_ref().is_some_and(|only| *only != name) {
             continue;
         }
         // What is found on the way stays out of the committed corpus.
@@ -39,7 +52,7 @@ pub(crate) fn run(root: &Path, target: &Path, seconds: u32, only: Option<&str>) 
         fs::create_dir_all(&grown)?;
         fs::create_dir_all(&artifacts)?;
         let status = Command::new(directory.join(&triple).join("release").join(&name))
-            .arg(format!("-max_total_time={seconds}"))
+            .arg(options.bound())
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .args(["-timeout=5", "-rss_limit_mb=2048", "-print_final_stats=1", "-verbosity=0"])
             .arg(&grown)
@@ -47,9 +60,19 @@ pub(crate) fn run(root: &Path, target: &Path, seconds: u32, only: Option<&str>) 
             .status()
             .with_context(|| format!("the fuzz target {name} does not run"))?;
         ensure!(status.success(), "{name} fails: see {}", artifacts.display());
-        println!("{name}: {seconds} seconds without a failure");
+        println!("{name}: no failure");
     }
     Ok(())
+}
+
+impl Options {
+    /// For libFuzzer.
+    fn bound(&self) -> String {
+        match self.runs {
+            Some(runs) => format!("-runs={runs}"),
+            None => format!("-max_total_time={}", self.seconds),
+        }
+    }
 }
 
 /// The names of the targets, which are those of their files.

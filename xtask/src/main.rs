@@ -36,14 +36,8 @@ enum Task {
     LintEbpf,
     /// Fetch the newest ss of Debian into target/oracle, for the tests to compare with
     Oracle,
-    /// Run the fuzz targets for a bounded time each
-    Fuzz {
-        /// How long to run each target
-        #[arg(long, default_value_t = 20)]
-        seconds: u32,
-        /// The one target to run
-        target: Option<String>,
-    },
+    /// Run the fuzz targets, each for a bounded time or number of times
+    Fuzz(fuzz::Options),
     /// Run the live tests on Debian's kernels, in virtual machines
     Vm(vm::Options),
 }
@@ -56,9 +50,7 @@ fn main() -> anyhow::Result<()> {
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::LintEbpf => build_ebpf::lint(),
         Task::Oracle => oracle::fetch(&target()),
-        Task::Fuzz { seconds, target: only } => {
-            fuzz::run(&root(), &target(), seconds, only.as_deref())
-        }
+        Task::Fuzz(options) => fuzz::run(&root(), &target(), &options),
         Task::Vm(options) => vm::run(&root(), &target(), &options),
     }
 }
