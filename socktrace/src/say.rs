@@ -27,9 +27,10 @@ pub fn set_name(name: Name) {
     let _ = NAME.set(name);
 }
 
-/// Says one thing on stderr.
+/// Says one thing on stderr. What it quotes may be anybody's: nothing in it steers a terminal.
 pub fn complain(what: &str) {
     let name = NAME.get().copied().unwrap_or(Name::Socktrace).as_str();
+    let what = what.replace(|c: char| c.is_control() && c != '\n', ".");
     // With stderr gone there is nobody left to tell.
     let _ = writeln!(io::stderr(), "{name}: {what}");
 }
