@@ -291,8 +291,7 @@ fn ephemeral(text: &[u8]) -> Option<EphemeralPorts> {
 }
 
 fn number(value: impl Into<i64>, out: &mut Vec<u8>) {
-    // Writing to a Vec does not fail.
-    let _ = write!(out, "{}", value.into());
+    out.extend_from_slice(itoa::Buffer::new().format(value.into()).as_bytes());
 }
 
 #[cfg(test)]

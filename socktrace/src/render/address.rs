@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::number::{hex, unsigned};
+use super::number::hex;
 
 /// The bare address.
 pub fn ip(out: &mut Vec<u8>, addr: &IpAddr) {
@@ -13,12 +13,23 @@ pub fn ip(out: &mut Vec<u8>, addr: &IpAddr) {
 }
 
 pub fn ipv4(out: &mut Vec<u8>, addr: &Ipv4Addr) {
-    for (i, octet) in addr.octets().into_iter().enumerate() {
-        if i > 0 {
-            out.push(b'.');
+    let mut text = [0; 16];
+    let mut len = 0;
+    for octet in addr.octets() {
+        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
+        if hundreds > 0 {
+            text[len] = b'0' + hundreds;
+            len += 1;
         }
-        unsigned(out, octet.into());
+        if octet > 9 {
+            text[len] = b'0' + tens;
+            len += 1;
+        }
+        text[len] = b'0' + ones;
+        text[len + 1] = b'.';
+        len += 2;
     }
+    out.extend_from_slice(&text[..len - 1]);
 }
 
 pub fn ipv6(out: &mut Vec<u8>, addr: &Ipv6Addr) {

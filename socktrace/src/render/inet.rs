@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::columns::Column;
-use super::number::{hex_alternate, write_to};
+use super::number::{hex, hex_alternate, labelled, write_to};
 use super::show::Layout;
 use super::{Printer, address, sctp, tcp};
 use crate::filter::Transport;
@@ -113,9 +113,11 @@ impl Printer<'_, '_> {
             return;
         }
         if socket.uid != 0 {
-            write_to(out, format_args!(" uid:{}", socket.uid));
+            labelled(out, " uid:", socket.uid.into());
         }
-        write_to(out, format_args!(" ino:{} sk:{:x}", socket.inode.0, socket.cookie.0));
+        labelled(out, " ino:", socket.inode.0.into());
+        out.extend_from_slice(b" sk:");
+        hex(out, socket.cookie.0);
         if let Some(mark) = socket.ext.mark.filter(|mark| *mark != 0) {
             write_to(out, format_args!(" fwmark:0x{mark:x}"));
         }
@@ -328,24 +330,21 @@ pub(super) fn shutdown(out: &mut Vec<u8>, mask: u8) {
 }
 
 pub(super) fn skmem(out: &mut Vec<u8>, mem: &SkMem) {
-    write_to(
-        out,
-        format_args!(
-            " skmem:(r{},rb{},t{},tb{},f{},w{},o{}",
-            mem.rmem_alloc,
-            mem.rcvbuf,
-            mem.wmem_alloc,
-            mem.sndbuf,
-            mem.fwd_alloc,
-            mem.wmem_queued,
-            mem.optmem
-        ),
-    );
-    if let Some(backlog) = mem.backlog {
-        write_to(out, format_args!(",bl{backlog}"));
+    for (label, value) in [
+        (" skmem:(r", mem.rmem_alloc),
+        (",rb", mem.rcvbuf),
+        (",t", mem.wmem_alloc),
+        (",tb", mem.sndbuf),
+        (",f", mem.fwd_alloc),
+        (",w", mem.wmem_queued),
+        (",o", mem.optmem),
+    ] {
+        labelled(out, label, value.into());
     }
-    if let Some(drops) = mem.drops {
-        write_to(out, format_args!(",d{drops}"));
+    for (label, value) in [(",bl", mem.backlog), (",d", mem.drops)] {
+        if let Some(value) = value {
+            labelled(out, label, value.into());
+        }
     }
     out.push(b')');
 }

@@ -4,30 +4,27 @@ use std::io::Write;
 
 /// `%u`.
 pub fn unsigned(out: &mut Vec<u8>, value: u64) {
-    let mut digits = [0; 20];
-    let mut at = digits.len();
-    let mut rest = value;
-    loop {
-        at -= 1;
-        digits[at] = b'0' + (rest % 10) as u8;
-        rest /= 10;
-        if rest == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(&digits[at..]);
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+/// A label and `%u`.
+pub fn labelled(out: &mut Vec<u8>, label: &str, value: u64) {
+    out.extend_from_slice(label.as_bytes());
+    unsigned(out, value);
 }
 
 /// `%-6d`: a queue. The kernel's number is signed: what is destroyed may be one short.
 pub fn queue(out: &mut Vec<u8>, value: u32) {
-    let start = out.len();
-    let signed = value as i32;
-    if signed < 0 {
-        out.push(b'-');
+    let mut buffer = itoa::Buffer::new();
+    let digits = buffer.format(value as i32).as_bytes();
+    let mut field = *b"      ";
+    match field.get_mut(..digits.len()) {
+        Some(start) => {
+            start.copy_from_slice(digits);
+            out.extend_from_slice(&field);
+        }
+        None => out.extend_from_slice(digits),
     }
-    unsigned(out, signed.unsigned_abs().into());
-    let end = out.len().max(start + 6);
-    out.resize(end, b' ');
 }
 
 /// `%0{digits}u` of a value that has no more digits.
@@ -130,8 +127,11 @@ pub enum RateStyle {
 /// A rate in bits per second, without the unit that follows.
 pub fn rate(out: &mut Vec<u8>, bits_per_second: f64, style: RateStyle) {
     if style == RateStyle::Exact {
-        write_to(out, format_args!("{bits_per_second:.0}"));
-        return;
+        // To the nearest whole number, as printf rounds; beyond 2^53 there are no others.
+        return match bits_per_second.round_ties_even() {
+            whole @ 0.0..1e18 => unsigned(out, whole as u64),
+            whole => write_to(out, format_args!("{whole:.0}")),
+        };
     }
     for (threshold, unit) in [(1e12, b'T'), (1e9, b'G'), (1e6, b'M'), (1e3, b'k')] {
         if bits_per_second > threshold {
@@ -186,10 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn exact_rates_are_rounded_as_printf_rounds() {
+        for value in [0.0, 0.5, 1.5, 2.5, 1e9 / 3.0, 4_503_599_627_370_497.5, 1e17, 2e18, 1e30] {
+            let expected = format!("{value:.0}");
+            assert_eq!(text(|out| rate(out, value, RateStyle::Exact)), expected);
+        }
+    }
+
+    #[test]
     fn integers() {
         assert_eq!(text(|out| unsigned(out, 0)), "0");
         assert_eq!(text(|out| unsigned(out, u64::MAX)), u64::MAX.to_string());
         assert_eq!(text(|out| queue(out, 42)), "42    ");
+        assert_eq!(text(|out| queue(out, 123_456)), "123456");
         assert_eq!(text(|out| queue(out, 1_234_567)), "1234567");
         assert_eq!(text(|out| queue(out, u32::MAX)), "-1    ");
         assert_eq!(text(|out| zero_padded(out, 42, 6)), "000042");

@@ -1,6 +1,6 @@
 //! The `-i` line of TCP: `struct tcp_info` and what congestion control and upper layers add.
 
-use super::number::{RateStyle, general, hex, milli, rate, unsigned, write_to};
+use super::number::{RateStyle, general, hex, labelled, milli, rate, unsigned, write_to};
 use crate::socket::{
     CongestionInfo, Inet, MptcpInfo, MptcpSubflow, ProcTcp, State, TcpInfo, TcpOption, Timer,
     TlsInfo, UlpInfo,
@@ -32,7 +32,8 @@ pub fn info(out: &mut Vec<u8>, socket: &Inet<'_>, info: &TcpInfo, style: InfoSty
     }
     if info.has(TcpOption::WindowScale) {
         let (sent, received) = info.window_scales();
-        write_to(out, format_args!(" wscale:{sent},{received}"));
+        labelled(out, " wscale:", sent.into());
+        labelled(out, ",", received.into());
     }
     if info.rto != INITIAL_RTO_US {
         thousandths(out, " rto:", info.rto);
@@ -175,7 +176,8 @@ fn limits(out: &mut Vec<u8>, info: &TcpInfo) {
     if info.busy_time == 0 {
         return;
     }
-    write_to(out, format_args!(" busy:{}ms", info.busy_time / 1000));
+    labelled(out, " busy:", info.busy_time / 1000);
+    out.extend_from_slice(b"ms");
     for (label, time) in
         [("rwnd_limited", info.rwnd_limited), ("sndbuf_limited", info.sndbuf_limited)]
     {
@@ -238,8 +240,7 @@ pub fn proc_info(out: &mut Vec<u8>, text: &ProcTcp<'_>, timer: &Timer) {
 /// A labelled number, unless it is zero.
 pub(super) fn number(out: &mut Vec<u8>, label: &str, value: u64) {
     if value != 0 {
-        out.extend_from_slice(label.as_bytes());
-        unsigned(out, value);
+        labelled(out, label, value);
     }
 }
 
