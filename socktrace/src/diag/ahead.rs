@@ -22,7 +22,7 @@ type Read = Result<Vec<u8>, DiagError>;
 pub enum Start {
     /// Once the dumps have taken long.
     WhenSlow,
-    /// At once: with a filter in the kernel, a whole table may be walked before the first read.
+    /// At once: the kernel may walk a whole table before the first read, where few of it are wanted.
     AtOnce,
 }
 
