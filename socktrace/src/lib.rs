@@ -6,6 +6,7 @@ pub mod bpfmap;
 mod btf;
 pub mod cli;
 pub mod container;
+pub mod counts;
 pub mod diag;
 pub mod doctor;
 pub mod event;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::doctor::{self, DoctorPlan};
 use super::plan::{Action, Plan, PlanError};
-use super::{complete, listen, manual, options, trace};
+use super::{complete, listen, manual, options, states, trace};
 use crate::filter::ErrorKind;
 use crate::live::{self, LiveError, LivePlan, Outcome};
 use crate::render;
@@ -32,6 +32,7 @@ pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
     ("trace", |args| Ok(live(&trace::trace(args)?)), trace::trace_command),
     ("life", |args| Ok(live(&trace::life(args)?)), trace::life_command),
     ("retrans", |args| Ok(live(&trace::retrans(args)?)), trace::retrans_command),
+    ("states", |args| Ok(snapshot(states::parse(args)?)), states::command),
     ("listen", |args| Ok(listen(listen::parse(args)?)), listen::command),
     ("doctor", |args| Ok(doctor(doctor::parse(args)?)), doctor::command),
     (

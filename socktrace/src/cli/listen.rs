@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use clap::{CommandFactory, Parser};
 
 use super::options::Flag;
-use super::plan::{Plan, PlanError};
+use super::plan::{Plan, PlanError, View};
 
 /// Prints who listens where: one line per service, TCP and UDP.
 #[derive(Debug, Parser)]
@@ -84,13 +84,13 @@ pub fn parse(args: &[OsString]) -> Result<Result<Plan, PlanError>, clap::Error> 
     let switches = switches.into_iter().filter(|(is_set, _)| *is_set);
     let switches = switches.map(|(_, flag)| (flag, OsString::new()));
     let options = switches.chain(typed.net.map(|name| (Flag::Net, name)));
-    Ok(Plan::of_services(options, typed.filter))
+    Ok(Plan::of_view(View::Services, options, typed.filter))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::plan::{Format, Scope, View};
+    use crate::cli::plan::{Format, Scope};
     use crate::render::json::listing::Framing;
 
     fn plan(line: &str) -> Result<Plan, PlanError> {

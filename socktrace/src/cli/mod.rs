@@ -11,4 +11,5 @@ pub mod listen;
 pub mod manual;
 pub mod options;
 pub mod plan;
+pub mod states;
 pub mod trace;

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use super::options::{Flag, Typed};
+use crate::counts::Grouping;
 use crate::filter::c_number;
 use crate::names::NameOptions;
 use crate::owner::{Contexts, Source};
@@ -91,11 +92,13 @@ pub enum Task {
 }
 
 /// What a listing tells of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum View {
     Sockets,
     /// Those who can be reached, a line for each address.
     Services,
+    /// How many there are of each kind.
+    Counts(Grouping),
 }
 
 /// What a listing is written as.
@@ -232,12 +235,13 @@ impl Plan {
         }
     }
 
-    /// A listing of services in place of sockets, with options among those of listings.
-    pub fn of_services(
+    /// A view of something other than the sockets one by one, with options among those of listings.
+    pub fn of_view(
+        view: View,
         options: impl Iterator<Item = (Flag, OsString)>,
         words: Vec<OsString>,
     ) -> Result<Plan, PlanError> {
-        let mut plan = Plan { view: View::Services, ..Plan::new(words, Name::Socktrace) };
+        let mut plan = Plan { view, ..Plan::new(words, Name::Socktrace) };
         for (flag, value) in options {
             plan.apply(flag, value)?;
         }

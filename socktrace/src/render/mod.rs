@@ -3,6 +3,7 @@
 pub mod address;
 mod bpf_storage;
 pub mod columns;
+pub mod counts;
 pub mod doctor;
 pub mod escape;
 pub mod event;
@@ -19,6 +20,7 @@ mod packet;
 mod sctp;
 pub mod show;
 pub mod summary;
+pub mod table;
 pub mod tcp;
 mod tipc;
 mod unix;

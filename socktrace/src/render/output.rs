@@ -1,8 +1,10 @@
-//! A listing in one of its forms: the columns of `ss`, JSON, or the services among the sockets.
+//! A listing in one of its forms: the columns of `ss`, JSON, the services among the
+//! sockets, or counts of them.
 
 use std::io;
 
 use super::Printer;
+use super::counts::CountsListing;
 use super::json::listing::JsonListing;
 use super::listeners::ServicePrinter;
 use crate::netns::Namespace;
@@ -13,6 +15,7 @@ pub enum Output<'a, 'w> {
     Columns(Printer<'a, 'w>),
     Json(JsonListing<'a, 'w>),
     Services(ServicePrinter<'a, 'w>),
+    Counts(CountsListing<'a, 'w>),
 }
 
 impl Output<'_, '_> {
@@ -22,6 +25,8 @@ impl Output<'_, '_> {
             Output::Columns(printer) => printer.enter(namespace),
             Output::Json(listing) => listing.enter(namespace),
             Output::Services(printer) => printer.enter(namespace),
+            // They are counted together.
+            Output::Counts(_) => {}
         }
     }
 
@@ -33,6 +38,10 @@ impl Output<'_, '_> {
                 printer.socket(socket);
                 Ok(())
             }
+            Output::Counts(listing) => {
+                listing.socket(socket);
+                Ok(())
+            }
         }
     }
 
@@ -41,7 +50,7 @@ impl Output<'_, '_> {
         match self {
             Output::Columns(printer) => printer.finish(),
             Output::Json(listing) => listing.flush(),
-            Output::Services(_) => Ok(()),
+            Output::Services(_) | Output::Counts(_) => Ok(()),
         }
     }
 
@@ -51,6 +60,7 @@ impl Output<'_, '_> {
             Output::Columns(printer) => printer.finish(),
             Output::Json(listing) => listing.finish(),
             Output::Services(printer) => printer.finish(),
+            Output::Counts(listing) => listing.finish(),
         }
     }
 }

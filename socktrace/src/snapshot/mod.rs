@@ -3,7 +3,7 @@
 mod explain;
 mod inet;
 mod local;
-mod scope;
+pub(crate) mod scope;
 
 use std::ffi::OsString;
 use std::fs;
@@ -15,6 +15,7 @@ use anyhow::{Context, Result};
 use crate::bpfmap::{MapError, StorageMap};
 use crate::cli::plan::{Format, Plan, Scope, Storage, Task, View};
 use crate::container::Homes;
+use crate::counts::Counts;
 use crate::diag::DumpEnd;
 use crate::diag::inet::storage_map;
 use crate::filter::{self, Expr, FilterError, Listed, Missing, Need, Surroundings, Verdict};
@@ -24,6 +25,7 @@ use crate::owner::{Granularity, Owners, Wanted};
 use crate::procfs::summary::Summary;
 use crate::procfs::{ProcError, Skipped};
 use crate::render::columns::{Column, Hidden, Listing};
+use crate::render::counts::CountsListing;
 use crate::render::json::listing::JsonListing;
 use crate::render::known::Known;
 use crate::render::listeners::{Form, ServicePrinter};
@@ -142,12 +144,18 @@ impl Session {
     ) -> io::Result<Output<'a, 'w>> {
         let plan = &self.plan;
         let known = Known { names: &self.names, owners, homes: Some(&self.homes) };
-        if plan.view == View::Services {
-            let form = match plan.format {
-                Format::Columns => Form::Columns(plan.show.header),
-                Format::Json(framing) => Form::Json(framing),
-            };
-            return Ok(Output::Services(ServicePrinter::new(out, form, known)));
+        let form = match plan.format {
+            Format::Columns => Form::Columns(plan.show.header),
+            Format::Json(framing) => Form::Json(framing),
+        };
+        match &plan.view {
+            View::Sockets => {}
+            View::Services => return Ok(Output::Services(ServicePrinter::new(out, form, known))),
+            View::Counts(grouping) => {
+                let ports = self.names.ephemeral_ports().clone();
+                let counts = Counts::new(grouping.clone(), owners, ports);
+                return Ok(Output::Counts(CountsListing { out, counts, names: &self.names, form }));
+            }
         }
         match plan.format {
             Format::Columns => {

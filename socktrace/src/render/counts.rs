@@ -1,0 +1,214 @@
+//! Counts of sockets, as a table or as JSON.
+
+use std::io::{self, Write};
+
+use super::json::Object;
+use super::json::address::ip;
+use super::json::listing::Framing;
+use super::listeners::Form;
+use super::show::Header;
+use super::table::{Align, Table};
+use super::{address, escape};
+use crate::counts::{Count, Counts, Key, Part};
+use crate::filter::Transport;
+use crate::names::Names;
+use crate::socket::{Socket, Table as SocketTable};
+
+/// Counts on their way to `out`, where they are written once all sockets are counted.
+pub struct CountsListing<'a, 'w> {
+    pub out: &'w mut dyn Write,
+    pub counts: Counts<'a>,
+    pub names: &'a Names,
+    pub form: Form,
+}
+
+impl CountsListing<'_, '_> {
+    pub fn socket(&mut self, socket: &Socket<'_>) {
+        self.counts.add(socket);
+    }
+
+    pub fn finish(&mut self) -> io::Result<()> {
+        let mut text = Vec::new();
+        match self.form {
+            Form::Columns(header) => {
+                table(&mut text, &self.counts, self.names, header == Header::Shown);
+            }
+            Form::Json(framing) => self.json(&mut text, framing),
+        }
+        self.out.write_all(&text)?;
+        self.out.flush()
+    }
+
+    fn json(&self, out: &mut Vec<u8>, framing: Framing) {
+        let groups = self.counts.groups();
+        let (open, between, close): (&[u8], &[u8], &[u8]) = match framing {
+            Framing::Array => (b"[", b",\n", b"]\n"),
+            Framing::Lines => (b"", b"\n", if groups.is_empty() { b"" } else { b"\n" }),
+        };
+        out.extend_from_slice(open);
+        for (number, (group, count)) in groups.into_iter().enumerate() {
+            if number > 0 {
+                out.extend_from_slice(between);
+            }
+            json(out, group, count, &self.counts, self.names);
+        }
+        out.extend_from_slice(close);
+    }
+}
+
+/// A row per group, and one for all of them if there are several.
+fn table(out: &mut Vec<u8>, counts: &Counts<'_>, names: &Names, has_heading: bool) {
+    let has_states = !counts.by().contains(&Key::State);
+    let mut columns: Vec<(String, Align)> = counts
+        .by()
+        .iter()
+        .map(|key| (heading(*key).to_owned(), align(*key)))
+        .chain([("Sockets".to_owned(), Align::Right), ("Share".to_owned(), Align::Right)])
+        .collect();
+    if has_states {
+        columns.push(("States".to_owned(), Align::Left));
+    }
+    let mut table = Table::new(columns);
+    let total = counts.total();
+    let row = |keys: Vec<String>, count: Count| {
+        let share = format!("{:.1}%", share(count, total));
+        let states = has_states.then(|| states(count));
+        keys.into_iter().chain([count.sockets.to_string(), share]).chain(states)
+    };
+    for (group, count) in counts.groups() {
+        table.row(row(group.iter().map(|part| text(*part, counts, names)).collect(), count));
+    }
+    if counts.len() != 1 {
+        let mut keys = vec![String::new(); counts.by().len()];
+        keys[0] = "all".to_owned();
+        table.row(row(keys, total));
+    }
+    table.write(out, "", has_heading);
+}
+
+/// As `ss` names it in its first column.
+fn netid(table: SocketTable) -> &'static str {
+    match table {
+        SocketTable::Tcp => "tcp",
+        SocketTable::Mptcp => "mptcp",
+        SocketTable::Dccp => "dccp",
+        SocketTable::Udp => "udp",
+        SocketTable::Raw => "raw",
+        SocketTable::UnixDgram => "u_dgr",
+        SocketTable::UnixStream => "u_str",
+        SocketTable::UnixSeqpacket => "u_seq",
+        SocketTable::PacketDgram => "p_dgr",
+        SocketTable::PacketRaw => "p_raw",
+        SocketTable::Netlink => "nl",
+        SocketTable::Sctp => "sctp",
+        SocketTable::VsockStream => "v_str",
+        SocketTable::VsockDgram => "v_dgr",
+        SocketTable::Tipc => "tipc",
+        SocketTable::Xdp => "xdp",
+    }
+}
+
+fn heading(key: Key) -> &'static str {
+    match key {
+        Key::Netid => "Netid",
+        Key::State => "State",
+        Key::Process => "Process",
+        Key::User => "User",
+        Key::Cgroup => "Cgroup",
+        Key::Local => "Local",
+        Key::Peer => "Peer",
+        Key::Port => "Port",
+        Key::LocalPort => "Local port",
+        Key::PeerPort => "Peer port",
+    }
+}
+
+fn align(key: Key) -> Align {
+    match key {
+        Key::User => Align::Right,
+        _ => Align::Left,
+    }
+}
+
+fn share(count: Count, total: Count) -> f64 {
+    if total.sockets == 0 { 0.0 } else { count.sockets as f64 * 100.0 / total.sockets as f64 }
+}
+
+fn states(count: Count) -> String {
+    let states = count.states().into_iter();
+    states.map(|(state, count)| format!("{} {count}", state.name())).collect::<Vec<_>>().join(", ")
+}
+
+fn text(part: Part, counts: &Counts<'_>, names: &Names) -> String {
+    let mut out = Vec::new();
+    match part {
+        Part::None => out.push(b'-'),
+        Part::Netid(table) => out.extend_from_slice(netid(table).as_bytes()),
+        Part::State(state) => out.extend_from_slice(state.name().as_bytes()),
+        Part::Process(index) => {
+            let (pid, comm) = counts.process(index);
+            escape::process_name(&mut out, comm);
+            out.extend_from_slice(format!("[{pid}]").as_bytes());
+        }
+        Part::User(uid) => out.extend_from_slice(uid.to_string().as_bytes()),
+        Part::Cgroup(id) => {
+            let mut path = Vec::new();
+            names.cgroup(id, &mut path);
+            escape::path(&mut out, &path);
+        }
+        Part::Addr(addr) => {
+            if !names.host(addr, &mut out) {
+                address::ip(&mut out, &addr);
+            }
+        }
+        Part::Name(index) => escape::path(&mut out, counts.name(index)),
+        Part::Port(port) => names.port(port, Transport::Tcp, &mut out),
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// One group as an object.
+fn json(out: &mut Vec<u8>, group: &[Part], count: Count, counts: &Counts<'_>, names: &Names) {
+    let mut object = Object::new(out);
+    for (key, part) in counts.by().iter().zip(group) {
+        member(&mut object, *key, *part, counts, names);
+    }
+    object.value("sockets", count.sockets);
+    object.value("share_percent", (share(count, counts.total()) * 100.0).round() / 100.0);
+    if !counts.by().contains(&Key::State) {
+        let mut states = object.object("states");
+        count.states().into_iter().for_each(|(state, count)| states.value(state.name(), count));
+    }
+}
+
+fn member(object: &mut Object<'_>, key: Key, part: Part, counts: &Counts<'_>, names: &Names) {
+    match part {
+        Part::None => {}
+        Part::Netid(table) => object.value("netid", netid(table)),
+        Part::State(state) => object.value("state", state.name()),
+        Part::Process(index) => {
+            let (pid, comm) = counts.process(index);
+            let mut process = object.object("process");
+            process.value("pid", pid);
+            process.bytes("comm", comm);
+        }
+        Part::User(uid) => object.value("uid", uid),
+        Part::Cgroup(id) => {
+            let mut path = Vec::new();
+            names.cgroup(id, &mut path);
+            object.bytes("cgroup", &path);
+        }
+        Part::Addr(addr) if key == Key::Local => ip(object, "local_addr", &addr),
+        Part::Addr(addr) => ip(object, "peer_addr", &addr),
+        Part::Name(index) if key == Key::Local => object.bytes("local_path", counts.name(index)),
+        Part::Name(index) => object.bytes("peer_path", counts.name(index)),
+        Part::Port(port) => {
+            let key = match key {
+                Key::LocalPort => "local_port",
+                Key::PeerPort => "peer_port",
+                _ => "port",
+            };
+            object.value(key, port);
+        }
+    }
+}
