@@ -1,6 +1,7 @@
 //! Data flows one way: a source in the kernel delivers a typed [`socket`], a filter judges it, a
 //! renderer prints it.
 
+pub mod audit;
 mod bpf;
 pub mod bpfmap;
 mod btf;
@@ -8,6 +9,7 @@ pub mod cli;
 pub mod container;
 pub mod counts;
 pub mod diag;
+pub mod diagnose;
 pub mod doctor;
 pub mod event;
 pub mod filter;

@@ -1,15 +1,17 @@
 //! Which command it is, and how its end becomes an exit code.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
 use super::doctor::{self, DoctorPlan};
 use super::plan::{Action, Plan, PlanError};
-use super::{complete, listen, manual, options, states, trace};
+use super::{audit, complete, listen, manual, options, states, trace};
+use crate::diagnose::finding::Severity;
+use crate::diagnose::rules::RULES;
 use crate::filter::ErrorKind;
 use crate::live::{self, LiveError, LivePlan, Outcome};
-use crate::render;
+use crate::render::{self, audit::Style};
 use crate::say::{Name, complain};
 use crate::snapshot::{self, SnapshotError};
 
@@ -20,6 +22,9 @@ const FAILURE: u8 = 1;
 const REFUSED: u8 = 2;
 /// Events are missing from the output.
 const LOST: u8 = 3;
+/// The worst that an audit found.
+const WARNING: u8 = 10;
+const CRITICAL: u8 = 20;
 
 /// What runs the arguments behind a subcommand.
 type Run = fn(&[OsString]) -> Result<ExitCode, clap::Error>;
@@ -33,6 +38,7 @@ pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
     ("life", |args| Ok(live(&trace::life(args)?)), trace::life_command),
     ("retrans", |args| Ok(live(&trace::retrans(args)?)), trace::retrans_command),
     ("states", |args| Ok(snapshot(states::parse(args)?)), states::command),
+    ("audit", |args| Ok(audit(audit::parse(args)?)), audit::command),
     ("listen", |args| Ok(listen(listen::parse(args)?)), listen::command),
     ("doctor", |args| Ok(doctor(doctor::parse(args)?)), doctor::command),
     (
@@ -102,6 +108,33 @@ fn snapshot(plan: Plan) -> ExitCode {
             }
             failure(&format!("{error:#}"))
         }
+    }
+}
+
+/// The exit code tells how bad the worst finding is.
+fn audit(action: audit::Action) -> ExitCode {
+    let style = Style {
+        width: screen_width().unwrap_or(100).clamp(40, 120),
+        is_coloured: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
+    };
+    let mut text = Vec::new();
+    let plan = match action {
+        audit::Action::Audit(plan) => plan,
+        audit::Action::Explain(rule) => {
+            render::audit::rule(&mut text, rule, style);
+            return print(&String::from_utf8_lossy(&text));
+        }
+        audit::Action::List => {
+            render::audit::rules(&mut text, RULES);
+            return print(&String::from_utf8_lossy(&text));
+        }
+    };
+    match crate::audit::run(&plan, &mut io::stdout().lock(), style) {
+        Ok(Some(Severity::Critical)) => ExitCode::from(CRITICAL),
+        Ok(Some(Severity::Warning)) => ExitCode::from(WARNING),
+        Ok(Some(Severity::Note) | None) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => failure(&format!("{error:#}")),
     }
 }
 

@@ -4,6 +4,7 @@
 //! which nothing is left to interpret. Neither opens a socket nor prints a listing.
 //! [`command`] has a line per subcommand, and a file here for each.
 
+pub mod audit;
 pub mod command;
 pub mod complete;
 pub mod doctor;

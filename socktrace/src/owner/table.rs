@@ -124,6 +124,11 @@ impl Owners {
         self.failed
     }
 
+    /// The tasks that hold any socket, by process and name.
+    pub fn processes(&self) -> impl Iterator<Item = (u32, &[u8])> {
+        self.tasks.iter().map(|task| (task.pid, self.text(task.comm)))
+    }
+
     /// The holders of a socket, the newest first.
     pub fn holders(&self, inode: Inode) -> impl Iterator<Item = Holder<'_>> {
         let mut next = self.newest.get(&inode).copied().unwrap_or(NONE);

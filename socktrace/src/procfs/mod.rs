@@ -1,6 +1,7 @@
 //! Sockets and counters from the text files of /proc/net, for tables that have no diag module and
 //! for those that the environment points at a file. Knows nothing of options or of output.
 
+pub mod counters;
 mod fields;
 mod inet;
 mod local;
@@ -31,6 +32,7 @@ pub enum NetFile {
     Sockstat,
     Sockstat6,
     Snmp,
+    Netstat,
 }
 
 impl NetFile {
@@ -49,6 +51,7 @@ impl NetFile {
             NetFile::Sockstat => ("PROC_NET_SOCKSTAT", "net/sockstat"),
             NetFile::Sockstat6 => ("PROC_NET_SOCKSTAT6", "net/sockstat6"),
             NetFile::Snmp => ("PROC_NET_SNMP", "net/snmp"),
+            NetFile::Netstat => ("PROC_NET_NETSTAT", "net/netstat"),
         }
     }
 

@@ -1,6 +1,7 @@
 //! Text from sockets: the lines of `ss`. Takes typed sockets, names and owners; knows no source.
 
 pub mod address;
+pub mod audit;
 mod bpf_storage;
 pub mod columns;
 pub mod counts;

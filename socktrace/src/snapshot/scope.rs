@@ -13,7 +13,7 @@ use crate::procfs;
 use crate::say::complain;
 
 /// Goes where the scope says, once and for all.
-pub(super) fn enter(scope: &Scope, homes: &Homes) -> Result<()> {
+pub(crate) fn enter(scope: &Scope, homes: &Homes) -> Result<()> {
     let word = match scope {
         Scope::Here | Scope::All => return Ok(()),
         Scope::Named(word) | Scope::Called(word) => word,

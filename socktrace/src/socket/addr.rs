@@ -3,7 +3,7 @@ use std::net::IpAddr;
 use super::Inode;
 
 /// One end of an IP socket, as the kernel gives it (a v4-mapped address stays an IPv6 one).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct InetEnd {
     pub addr: IpAddr,
     pub port: u16,

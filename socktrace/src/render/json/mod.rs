@@ -6,6 +6,7 @@
 //! `KEY_hex` then has all of them. Characters that steer a terminal are escaped as `\u00XX`.
 
 pub mod address;
+pub mod audit;
 pub mod home;
 mod inet;
 pub mod listing;

@@ -1,0 +1,481 @@
+//! The facts that rules judge, typed, gathered once. Nothing here reads anything: tests construct
+//! evidence as they like.
+
+use std::net::IpAddr;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use rustc_hash::FxHashMap;
+
+use crate::procfs::counters::Counters;
+use crate::socket::{Cookie, Inet, InetEnd, Inode, SkMem, State, TcpInfo, Timer};
+
+/// All that is known when the rules judge.
+#[derive(Debug, Clone, Default)]
+pub struct Evidence {
+    pub watch: Watch,
+    /// TCP sockets that a rule may name: quiet ones are only counted.
+    pub tcp: Vec<Tcp>,
+    pub states: StateCounts,
+    pub states_before: StateCounts,
+    /// Where many local ports of the ephemeral range are used towards one peer.
+    pub destinations: Vec<Destination>,
+    /// The peers to which something was sent again.
+    pub loss: Vec<PeerLoss>,
+    pub sent: Vec<SentFrom>,
+    pub datagrams: Vec<Datagram>,
+    pub unix_listeners: Vec<UnixListener>,
+    pub netlink: Vec<NetlinkReceiver>,
+    pub counters: Counters,
+    pub counters_before: Counters,
+    pub settings: Settings,
+    pub processes: Processes,
+    pub addresses: Vec<LocalAddress>,
+    /// What happened meanwhile; `None` if it could not be traced, or nobody asked.
+    pub traced: Option<Traced>,
+}
+
+/// Between which moments, and how closely, it was watched.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Watch {
+    /// From the first look to the last; zero if there was only one.
+    pub span: Duration,
+    pub looks: u32,
+    /// Whether somebody asked to watch: then rates may be claimed.
+    pub asked: bool,
+}
+
+impl Evidence {
+    /// How far a counter rose while it was watched; `None` if nobody asked to watch.
+    pub fn rise(&self, counter: &str) -> Option<u64> {
+        self.watch.asked.then(|| self.counters.rise(&self.counters_before, counter)).flatten()
+    }
+
+    /// The value of a counter since the namespace began.
+    pub fn total(&self, counter: &str) -> u64 {
+        self.counters.get(counter).unwrap_or(0)
+    }
+
+    pub fn listeners(&self) -> impl Iterator<Item = &Tcp> {
+        self.tcp.iter().filter(|socket| socket.state == State::Listen)
+    }
+
+    /// Whether an address is one of this namespace's own.
+    pub fn is_local(&self, addr: IpAddr) -> bool {
+        let addr = addr.to_canonical();
+        addr.is_loopback() || self.addresses.iter().any(|own| own.addr == addr)
+    }
+
+    /// The interface that has this address.
+    pub fn interface_of(&self, addr: IpAddr) -> Option<&str> {
+        let addr = addr.to_canonical();
+        self.addresses.iter().find(|own| own.addr == addr).map(|own| own.interface.as_str())
+    }
+}
+
+/// A TCP socket as it was at the last look.
+#[derive(Debug, Clone)]
+pub struct Tcp {
+    pub state: State,
+    pub local: InetEnd,
+    pub peer: InetEnd,
+    pub cookie: Cookie,
+    /// 0: no process has it (yet, or any more).
+    pub inode: Inode,
+    pub uid: u32,
+    pub recv_q: u32,
+    pub send_q: u32,
+    pub timer: Timer,
+    pub skmem: SkMem,
+    pub info: TcpInfo,
+    pub earlier: Option<Earlier>,
+}
+
+/// What earlier looks saw of the same socket.
+#[derive(Debug, Clone, Copy)]
+pub struct Earlier {
+    /// How long before the last look the first one was.
+    pub ago: Duration,
+    pub state: State,
+    pub recv_q: u32,
+    /// The smallest queues that any look saw, the last one included.
+    pub least_recv_q: u32,
+    pub least_send_q: u32,
+    pub drops: u32,
+    pub bytes_received: u64,
+    pub bytes_acked: u64,
+    pub busy_us: u64,
+    pub rwnd_limited_us: u64,
+    pub sndbuf_limited_us: u64,
+}
+
+impl Tcp {
+    pub fn new(socket: &Inet<'_>) -> Tcp {
+        Tcp {
+            state: socket.state,
+            local: socket.local,
+            peer: socket.peer,
+            cookie: socket.cookie,
+            inode: socket.inode,
+            uid: socket.uid,
+            recv_q: socket.recv_queue,
+            send_q: socket.send_queue,
+            timer: socket.timer,
+            skmem: socket.ext.skmem.unwrap_or_default(),
+            info: TcpInfo::parse(socket.ext.info.unwrap_or_default()),
+            earlier: None,
+        }
+    }
+
+    pub fn drops(&self) -> u32 {
+        self.skmem.drops.unwrap_or(0)
+    }
+
+    /// This look, as a later one will remember it.
+    pub fn remember(&self) -> Earlier {
+        Earlier {
+            ago: Duration::ZERO,
+            state: self.state,
+            recv_q: self.recv_q,
+            least_recv_q: self.recv_q,
+            least_send_q: self.send_q,
+            drops: self.drops(),
+            bytes_received: self.info.bytes_received,
+            bytes_acked: self.info.bytes_acked,
+            busy_us: self.info.busy_time,
+            rwnd_limited_us: self.info.rwnd_limited,
+            sndbuf_limited_us: self.info.sndbuf_limited,
+        }
+    }
+
+    /// Whether the socket came into its present state between the looks.
+    pub fn is_new_in_state(&self) -> bool {
+        self.earlier.is_none_or(|earlier| earlier.state != self.state)
+    }
+}
+
+/// How many TCP sockets are in each state.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StateCounts([u32; 16]);
+
+impl StateCounts {
+    pub fn add(&mut self, state: State) {
+        self.0[state as usize] += 1;
+    }
+
+    pub fn get(&self, state: State) -> u32 {
+        self.0[state as usize]
+    }
+
+    pub fn total(&self) -> u32 {
+        self.0.iter().sum()
+    }
+}
+
+impl FromIterator<(State, u32)> for StateCounts {
+    fn from_iter<T: IntoIterator<Item = (State, u32)>>(counts: T) -> StateCounts {
+        let mut all = StateCounts::default();
+        for (state, count) in counts {
+            all.0[state as usize] += count;
+        }
+        all
+    }
+}
+
+/// The ports of the ephemeral range that one local address uses towards one peer.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    pub local: IpAddr,
+    pub peer: InetEnd,
+    /// In any state but TIME-WAIT.
+    pub open: u32,
+    /// TIME-WAIT younger than the time after which tcp_tw_reuse allows its port again.
+    pub time_wait_young: u32,
+    pub time_wait_old: u32,
+    /// TIME-WAIT that began within the last ten seconds.
+    pub time_wait_recent: u32,
+    /// Some of the sockets that are open.
+    pub inodes: Vec<Inode>,
+    /// The user of one that is open.
+    pub uid: Option<u32>,
+}
+
+impl Destination {
+    pub fn ports(&self) -> u32 {
+        self.open + self.time_wait_young + self.time_wait_old
+    }
+}
+
+/// Segments with data that were sent from one address.
+#[derive(Debug, Clone)]
+pub struct SentFrom {
+    pub local: IpAddr,
+    pub segments: u64,
+    pub segments_meanwhile: u64,
+}
+
+/// Segments sent again to one peer, over all of its sockets.
+#[derive(Debug, Clone)]
+pub struct PeerLoss {
+    pub peer: IpAddr,
+    pub local: IpAddr,
+    pub sockets: u32,
+    /// Over the life of the sockets.
+    pub retransmitted: u64,
+    pub segments: u64,
+    /// While it was watched.
+    pub retransmitted_meanwhile: u64,
+    pub segments_meanwhile: u64,
+    /// Those of `retransmitted_meanwhile` that the peer says it had already (DSACK).
+    pub spurious_meanwhile: u64,
+    pub inodes: Vec<Inode>,
+}
+
+/// A UDP socket.
+#[derive(Debug, Clone)]
+pub struct Datagram {
+    pub local: InetEnd,
+    pub cookie: Cookie,
+    pub inode: Inode,
+    pub recv_q: u32,
+    pub rcvbuf: u32,
+    pub drops: u32,
+    pub drops_before: Option<u32>,
+}
+
+#[derive(Debug, Clone)]
+pub struct UnixListener {
+    pub name: Vec<u8>,
+    pub inode: Inode,
+    pub waiting: u32,
+    pub backlog: u32,
+    /// The fewest that waited at any look.
+    pub least_waiting: u32,
+}
+
+/// A NETLINK socket that dropped messages.
+#[derive(Debug, Clone)]
+pub struct NetlinkReceiver {
+    pub protocol: u8,
+    pub port_id: u32,
+    pub inode: Inode,
+    pub recv_q: u32,
+    pub drops: u32,
+    pub drops_before: Option<u32>,
+}
+
+/// An address of an interface of this namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LocalAddress {
+    pub interface: String,
+    pub addr: IpAddr,
+}
+
+/// The sysctls that rules compare with. What a namespace does not have is `None`.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub local_ports: RangeInclusive<u16>,
+    pub reserved_ports: Vec<RangeInclusive<u16>>,
+    pub somaxconn: Option<u64>,
+    pub tcp_max_syn_backlog: Option<u64>,
+    pub tcp_syncookies: Option<u64>,
+    pub tcp_tw_reuse: TwReuse,
+    pub tcp_tw_reuse_delay: Duration,
+    pub tcp_max_tw_buckets: Option<u64>,
+    pub tcp_max_orphans: Option<u64>,
+    /// Pages: below the first nothing is done, from the second on there is pressure, the third is
+    /// the end.
+    pub tcp_mem: Option<[u64; 3]>,
+    /// Descriptors in use on the host, and how many there may be.
+    pub files: Option<(u64, u64)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum TwReuse {
+    Off,
+    Everywhere,
+    #[default]
+    Loopback,
+}
+
+impl Default for Settings {
+    /// What the kernel has unless somebody changed it.
+    fn default() -> Settings {
+        Settings {
+            local_ports: 32768..=60999,
+            reserved_ports: Vec::new(),
+            somaxconn: Some(4096),
+            tcp_max_syn_backlog: Some(1024),
+            tcp_syncookies: Some(1),
+            tcp_tw_reuse: TwReuse::Loopback,
+            tcp_tw_reuse_delay: Duration::from_secs(1),
+            tcp_max_tw_buckets: None,
+            tcp_max_orphans: None,
+            tcp_mem: None,
+            files: None,
+        }
+    }
+}
+
+impl Settings {
+    /// How many ports the kernel can choose from.
+    pub fn ephemeral_ports(&self) -> u32 {
+        let in_range = |port: &u16| self.local_ports.contains(port);
+        let reserved: usize =
+            self.reserved_ports.iter().map(|range| range.clone().filter(in_range).count()).sum();
+        let all =
+            u32::from(*self.local_ports.end()).saturating_sub((*self.local_ports.start()).into());
+        (all + 1).saturating_sub(u32::try_from(reserved).unwrap_or(u32::MAX))
+    }
+
+    /// Whether the kernel takes ports in TIME-WAIT again for this destination.
+    pub fn reuses_time_wait(&self, local: IpAddr, peer: IpAddr) -> bool {
+        let is_loopback = |addr: IpAddr| addr.to_canonical().is_loopback();
+        match self.tcp_tw_reuse {
+            TwReuse::Off => false,
+            TwReuse::Everywhere => true,
+            TwReuse::Loopback => is_loopback(local) || is_loopback(peer),
+        }
+    }
+}
+
+/// Who has which socket, and what is known of them.
+#[derive(Debug, Clone, Default)]
+pub struct Processes {
+    pub holders: FxHashMap<Inode, Vec<u32>>,
+    pub known: FxHashMap<u32, Process>,
+    /// How many processes could not be looked into.
+    pub refused: u32,
+}
+
+impl Processes {
+    /// The processes that hold a socket.
+    pub fn of(&self, inode: Inode) -> impl Iterator<Item = &Process> {
+        let pids = self.holders.get(&inode).map(Vec::as_slice).unwrap_or_default();
+        pids.iter().filter_map(|pid| self.known.get(pid))
+    }
+
+    /// The process that answers for a socket: of those that inherited it, the first.
+    pub fn first_of(&self, inode: Inode) -> Option<&Process> {
+        self.of(inode).min_by_key(|process| process.pid)
+    }
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Process {
+    pub pid: u32,
+    /// As the process chose it: any bytes.
+    pub comm: Vec<u8>,
+    pub uid: Option<u32>,
+    pub container: Option<String>,
+    pub executable: Executable,
+    pub descriptors: Option<u64>,
+    pub descriptor_limit: Option<u64>,
+    pub doing: Vec<Doing>,
+}
+
+/// The file that a process runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Executable {
+    /// It may not be asked.
+    #[default]
+    Unknown,
+    Present,
+    /// Another file has taken its place, as an upgrade does.
+    Replaced(String),
+    /// Nothing is at its path any more.
+    Removed(String),
+    /// It never was a file.
+    InMemory(String),
+}
+
+/// What a thread was seen doing.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Doing {
+    Running,
+    /// By SIGSTOP or a debugger.
+    Stopped,
+    /// In a system call, by name where it is one that servers wait in.
+    InCall(String),
+}
+
+/// What eBPF saw while it was watched, added up.
+#[derive(Debug, Clone, Default)]
+pub struct Traced {
+    pub failed_connects: Vec<FailedConnects>,
+    pub churn: Vec<Churn>,
+    pub retransmits: Vec<Retransmits>,
+    pub resets: Vec<Resets>,
+    /// Events that were lost: the sums are too small.
+    pub lost: u64,
+}
+
+/// A process as the kernel saw it at work on a socket.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Worker {
+    pub pid: u32,
+    pub comm: Vec<u8>,
+    pub uid: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum ConnectError {
+    Refused,
+    TimedOut,
+    Reset,
+    Unreachable,
+    Other(u16),
+}
+
+impl ConnectError {
+    pub fn from_errno(errno: u16) -> ConnectError {
+        match i32::from(errno) {
+            libc::ECONNREFUSED => ConnectError::Refused,
+            libc::ETIMEDOUT => ConnectError::TimedOut,
+            libc::ECONNRESET => ConnectError::Reset,
+            libc::EHOSTUNREACH | libc::ENETUNREACH => ConnectError::Unreachable,
+            _ => ConnectError::Other(errno),
+        }
+    }
+}
+
+#[derive(Debug, Clone)]
+pub struct FailedConnects {
+    pub peer: InetEnd,
+    pub error: ConnectError,
+    pub worker: Option<Worker>,
+    /// Whether the attempts came from the namespace that is audited.
+    pub is_here: bool,
+    pub count: u64,
+}
+
+/// Connections to one place that began and ended while it was watched.
+#[derive(Debug, Clone)]
+pub struct Churn {
+    pub peer: InetEnd,
+    pub worker: Option<Worker>,
+    pub count: u64,
+    /// How long they lived, all together.
+    pub lived: Duration,
+}
+
+/// Segments to one peer that were seen to be sent again.
+#[derive(Debug, Clone)]
+pub struct Retransmits {
+    pub peer: IpAddr,
+    pub worker: Option<Worker>,
+    pub count: u64,
+    /// Those of `count` that were SYNs.
+    pub syns: u64,
+}
+
+/// Connections that ended in a reset, or were refused with one.
+#[derive(Debug, Clone)]
+pub struct Resets {
+    pub local: InetEnd,
+    pub peer: IpAddr,
+    /// No socket listens there.
+    pub is_refusal: bool,
+    pub is_sent: bool,
+    pub count: u64,
+}

@@ -1,0 +1,195 @@
+//! Segments that have to be sent again.
+
+use std::collections::BTreeMap;
+
+use crate::diagnose::evidence::PeerLoss;
+use crate::diagnose::finding::{
+    Finding, Owner, Severity, Sure, Table, Value, counted, filter_host, grouped, named,
+    owners_of_all,
+};
+use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+
+pub(super) static RETRANSMITS: Rule = Rule {
+    name: "retransmits",
+    finds: "loss: segments sent again, by peer and interface, spurious ones told apart",
+    needs: Needs::Snapshot,
+    thresholds: &[
+        Threshold {
+            name: "percent",
+            value: 1.0,
+            unit: "% of the segments with data",
+            reason: "at one percent, one connection cannot fill a link of 100 Mbit/s over 50 ms",
+        },
+        Threshold {
+            name: "critical-percent",
+            value: 5.0,
+            unit: "% of the segments with data",
+            reason: "timeouts set in, and delays of seconds",
+        },
+        Threshold {
+            name: "count",
+            value: 20.0,
+            unit: "segments sent again",
+            reason: "a share of few segments says nothing",
+        },
+        Threshold {
+            name: "one-peer-percent",
+            value: 80.0,
+            unit: "% of them to one peer",
+            reason: "then it is that peer or the way to it, not this host's interface",
+        },
+        Threshold {
+            name: "spurious-percent",
+            value: 50.0,
+            unit: "% of them reported as duplicates by the peer (DSACK)",
+            reason: "then most were not lost, only late or out of order",
+        },
+    ],
+    why: "Each lost segment delays all that was sent after it by a round trip, or by 200 ms and \
+          more if a timeout is needed.",
+    advice: &[],
+    judge: retransmits,
+};
+
+/// The loss over one interface.
+#[derive(Default)]
+struct Over<'a> {
+    peers: Vec<&'a PeerLoss>,
+    again: u64,
+    segments: u64,
+    spurious: u64,
+}
+
+fn retransmits(case: &Case<'_>) -> Vec<Finding> {
+    let evidence = case.evidence;
+    let is_watched = evidence.watch.asked;
+    let mut by_interface: BTreeMap<&str, Over<'_>> = BTreeMap::new();
+    for peer in &evidence.loss {
+        let interface = evidence.interface_of(peer.local).unwrap_or("an unknown interface");
+        let over = by_interface.entry(interface).or_default();
+        over.again += sent(peer, is_watched).0;
+        over.spurious += peer.spurious_meanwhile;
+        over.peers.push(peer);
+    }
+    for from in &evidence.sent {
+        let interface = evidence.interface_of(from.local).unwrap_or("an unknown interface");
+        if let Some(over) = by_interface.get_mut(interface) {
+            over.segments += if is_watched { from.segments_meanwhile } else { from.segments };
+        }
+    }
+    by_interface
+        .into_iter()
+        .filter_map(|(interface, over)| judge_interface(case, interface, over))
+        .collect()
+}
+
+fn sent(peer: &PeerLoss, is_watched: bool) -> (u64, u64) {
+    match is_watched {
+        true => (peer.retransmitted_meanwhile, peer.segments_meanwhile),
+        false => (peer.retransmitted, peer.segments),
+    }
+}
+
+fn judge_interface(case: &Case<'_>, interface: &str, mut over: Over<'_>) -> Option<Finding> {
+    let is_watched = case.evidence.watch.asked;
+    over.peers.sort_by_key(|peer| std::cmp::Reverse(sent(peer, is_watched).0));
+    let worst = *over.peers.first()?;
+    let (worst_again, worst_segments) = sent(worst, is_watched);
+    let of_one = percent(worst_again, over.again);
+    let is_one = of_one >= case.limit("one-peer-percent");
+    // One bad peer does not show in the sum over all.
+    let (again, segments) =
+        if is_one { (worst_again, worst_segments) } else { (over.again, over.segments) };
+    let share = percent(again, segments);
+    if (again as f64) < case.limit("count") {
+        return None;
+    }
+    let severity = case.severity(share, "percent", "critical-percent")?;
+    let spurious = percent(over.spurious, over.again);
+    let is_spurious = is_watched && spurious >= case.limit("spurious-percent");
+    // Over a life says nothing about now; what was not lost is not loss.
+    let severity = match is_watched && !is_spurious {
+        true => severity,
+        false => Severity::Note,
+    };
+    let who = owners_of_all(case.evidence, &worst.inodes);
+    let mut finding = case.finding(
+        severity,
+        format!(
+            "{share:.1}% of the segments {} over {interface} were sent again ({}, {} of them \
+             not needed){}",
+            match is_one {
+                true => format!("to {} by {}", worst.peer, named(&who)),
+                false => format!("to {}", counted(over.peers.len() as u64, "peer")),
+            },
+            grouped(again),
+            match is_watched {
+                true => format!("{spurious:.0}%"),
+                false => "an unknown share".to_owned(),
+            },
+            if is_watched { " while it was watched" } else { " over the life of the connections" }
+        ),
+    );
+    finding.weight = again;
+    (finding.sure, finding.because) = match (is_watched, is_spurious) {
+        (true, true) => (
+            Sure::Certain,
+            "the peers report them as duplicates: delayed or reordered on the way, not lost"
+                .to_owned(),
+        ),
+        (true, false) => (Sure::Certain, "the kernel counted them per connection".to_owned()),
+        (false, _) => (
+            Sure::Possible,
+            "these counters say nothing about now: --for 30s measures it".to_owned(),
+        ),
+    };
+    let rows = over
+        .peers
+        .iter()
+        .map(|peer| {
+            let (again, segments) = sent(peer, is_watched);
+            let owners = owners_of_all(case.evidence, &peer.inodes);
+            vec![
+                filter_host(peer.peer).into(),
+                interface.to_owned().into(),
+                peer.sockets.into(),
+                again.into(),
+                Value::Percent(percent(again, segments)),
+                Value::from(is_watched.then_some(peer.spurious_meanwhile)),
+                Value::Owners(owners),
+            ]
+        })
+        .collect();
+    let columns =
+        &["peer_addr", "interface", "sockets", "retrans", "retrans_percent", "spurious", "owners"];
+    finding.evidence = Table::new(columns, rows);
+    finding.command = match is_one {
+        true => format!("socktrace -tnpi 'dst = {}'", filter_host(worst.peer)),
+        false => "socktrace -tnpi".to_owned(),
+    };
+    finding.advice.push(match (is_one, is_spurious) {
+        (_, true) => "Look for reordering (several paths, bonding) and for delays that jump: the \
+                      kernel takes what is late for lost."
+            .to_owned(),
+        (true, _) => {
+            "One peer: its host, its link, or the way to it. Compare from another host.".to_owned()
+        }
+        (false, _) => format!(
+            "Many peers over one interface: look at this end first: `ip -s link show {interface}`, \
+             the link, the queue discipline."
+        ),
+    });
+    if let Some(traced) = &case.evidence.traced {
+        let seen: Vec<Owner> = traced
+            .retransmits
+            .iter()
+            .filter(|seen| seen.peer == worst.peer)
+            .filter_map(|seen| seen.worker.as_ref())
+            .map(Owner::from)
+            .collect();
+        if !seen.is_empty() && who.is_empty() {
+            finding.advice.push(format!("They were sent by {}.", named(&seen)));
+        }
+    }
+    Some(finding)
+}
