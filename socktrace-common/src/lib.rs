@@ -86,8 +86,6 @@ pub mod flag {
     pub const BY_PROCESS: u32 = 1 << 7;
     /// It is older than the trace, or its beginning was missed.
     pub const OLDER: u32 = 1 << 8;
-    /// Its birth, LISTEN to SYN-RECV, has still to be told.
-    pub const BORN: u32 = 1 << 9;
 }
 
 shared! {
@@ -286,7 +284,9 @@ shared! {
 
 shared! {
     /// What the kernel half remembers of a socket from its opening to its end.
-    pub struct Memory: 80 {
+    pub struct Memory: 96 {
+        /// Which socket it is of; 0 for none.
+        pub key: u64,
         /// When the socket was opened; 0 if that was not seen.
         pub opened_ns: u64,
         /// When it entered `state`, or was established; 0 if that was not seen.
@@ -298,12 +298,14 @@ shared! {
         pub state: u32,
         /// The errno that an earlier life left on the socket, or 0.
         pub stale_error: u32,
+        pub reserved: u64,
     }
 }
 
 impl Memory {
     /// Of a socket whose beginning was not seen.
     pub const STRANGER: Memory = Memory {
+        key: 0,
         opened_ns: 0,
         since_ns: 0,
         owner: Owner::UNKNOWN,
@@ -311,7 +313,30 @@ impl Memory {
         reason: 0,
         state: 0,
         stale_error: 0,
+        reserved: 0,
     };
+}
+
+shared! {
+    /// Where a listener listens. IPv4 addresses are mapped into IPv6 ones.
+    pub struct ListenerKey: 24 {
+        pub address: [u8; 16],
+        pub netns: u32,
+        pub port: u32,
+    }
+}
+
+shared! {
+    /// Who listens there.
+    pub struct Listener: 64 {
+        pub owner: Owner,
+        /// Since when; 0 if it is older than the trace.
+        pub since_ns: u64,
+        /// How many sockets listen there (SO_REUSEPORT).
+        pub count: u32,
+        /// They belong to several processes.
+        pub is_shared: u32,
+    }
 }
 
 shared! {

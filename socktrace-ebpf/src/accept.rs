@@ -28,7 +28,7 @@ pub(crate) fn accepted(ctx: FExitContext) -> i32 {
     }
     // SAFETY: the function returns a `struct sock *`.
     let sock = unsafe { Sock::from_argument(sock) };
-    if let Some(memory) = memory::of(sock.key())
+    if let Some(memory) = memory::of(sock)
         && memory.owner.learnt != OWN_EVENT
     {
         task::current(&mut memory.owner, ACCEPTOR);

@@ -16,7 +16,6 @@ struct net { struct ns_common ns; };
 typedef struct { struct net *net; } possible_net_t;
 struct in6_addr { u8 bytes[16]; };
 typedef struct { u64 counter; } atomic64_t;
-struct hlist_node { struct hlist_node *next, **pprev; };
 struct sock_common {
 	u16 skc_family;
 	u16 skc_num;
@@ -27,7 +26,6 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 	volatile u8 skc_state;
 	int skc_bound_dev_if;
-	struct hlist_node skc_bind_node;
 	possible_net_t skc_net;
 	atomic64_t skc_cookie;
 	unsigned long skc_flags;
@@ -116,9 +114,6 @@ struct bpf_iter__task_file {
 /* The address of a field, for bpf_probe_read_kernel. */
 #define ADDRESS(name, type, field) \
 	ACCESSOR const void *core_##name(const struct type *p) { return &p->field; }
-/* Where in its structure a field begins. */
-#define OFFSET(name, type, field) \
-	ACCESSOR u64 core_##name(void) { return __builtin_preserve_field_info(((struct type *)0)->field, 0); }
 /* Whether this kernel has a field. */
 #define EXISTS(name, type, field) \
 	ACCESSOR u32 core_##name(void) { return __builtin_preserve_field_info(((struct type *)0)->field, 2); }
@@ -141,9 +136,6 @@ PART(0, sock_v6_rcv_saddr_0, sock, __sk_common.skc_v6_rcv_saddr)
 PART(1, sock_v6_rcv_saddr_1, sock, __sk_common.skc_v6_rcv_saddr)
 LOAD(u8, sock_state, sock, __sk_common.skc_state)
 LOAD(u32, sock_bound_dev_if, sock, __sk_common.skc_bound_dev_if)
-LOAD(const void *, sock_bind_pprev, sock, __sk_common.skc_bind_node.pprev)
-OFFSET(sock_bind_node, sock, __sk_common.skc_bind_node)
-ADDRESS(hlist_next, hlist_node, next)
 LOAD(const struct net *, sock_net, sock, __sk_common.skc_net.net)
 LOAD(u64, sock_cookie, sock, __sk_common.skc_cookie.counter)
 LOAD(u32, sock_owned, sock, sk_lock.owned)

@@ -10,9 +10,9 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::Global;
 use aya_ebpf::helpers::generated::{
-    bpf_get_socket_cookie, bpf_probe_read_kernel, bpf_skc_to_tcp_sock,
+    bpf_get_socket_cookie, bpf_ktime_get_boot_ns, bpf_probe_read_kernel, bpf_skc_to_tcp_sock,
 };
-use socktrace_common::{Socket, Traffic};
+use socktrace_common::{ListenerKey, Memory, Socket, Traffic, flag};
 
 macro_rules! opaque {
     ($($name:ident)+) => {$(
@@ -38,9 +38,6 @@ unsafe extern "C" {
     fn core_sock_v6_rcv_saddr_1(sock: *const RawSock) -> u64;
     fn core_sock_state(sock: *const RawSock) -> u8;
     fn core_sock_bound_dev_if(sock: *const RawSock) -> u32;
-    fn core_sock_bind_pprev(sock: *const RawSock) -> *const c_void;
-    fn core_sock_bind_node() -> u64;
-    fn core_hlist_next(node: *const c_void) -> *const c_void;
     fn core_sock_net(sock: *const RawSock) -> *const RawNet;
     fn core_sock_cookie(sock: *const RawSock) -> u64;
     fn core_sock_owned(sock: *const RawSock) -> u32;
@@ -101,6 +98,13 @@ pub(crate) fn copy<T: Copy>(from: *const c_void) -> T {
     }
 }
 
+/// Nanoseconds since boot, suspended time included.
+#[inline(always)]
+pub(crate) fn now() -> u64 {
+    // SAFETY: it takes nothing.
+    unsafe { bpf_ktime_get_boot_ns() }
+}
+
 /// Whether tracing programs may ask for the cookie of a socket (Linux 5.12); set by the loader.
 #[unsafe(no_mangle)]
 static HAS_COOKIES: Global<u8> = Global::new(1);
@@ -156,8 +160,22 @@ impl Sock {
 
     /// Where it lies: one socket at a time.
     #[inline(always)]
-    pub(crate) fn key(self) -> u64 {
+    pub(crate) fn address(self) -> u64 {
         self.0 as u64
+    }
+
+    /// Whether its cookie tells it apart: old kernels do not give it, and an accepted MPTCP
+    /// connection has that of its listener.
+    #[inline(always)]
+    pub(crate) fn has_own_cookie(self) -> bool {
+        HAS_COOKIES.load() != 0 && !self.is_mptcp_connection()
+    }
+
+    /// Its cookie, or 0 if it has none yet, because nobody asked for it.
+    #[inline(always)]
+    pub(crate) fn known_cookie(self) -> u64 {
+        // SAFETY: as in `getters`.
+        unsafe { core_sock_cookie(self.0) }
     }
 
     getters! {
@@ -223,22 +241,10 @@ impl Sock {
         if tcp.is_null() { None } else { Some(Tcp(tcp.cast())) }
     }
 
-    /// The listener that this socket was cloned from, just now: the place of the listener in the
-    /// list of those bound to its port was cloned as well. Only a guess, to be looked up: others
-    /// may have come to that place meanwhile.
-    #[inline(always)]
-    pub(crate) fn cloned_from(self) -> u64 {
-        // SAFETY: as in `getters`; the address may be of freed memory, which `copy` survives.
-        unsafe {
-            let node: u64 = copy(core_hlist_next(core_sock_bind_pprev(self.0)));
-            node.wrapping_sub(core_sock_bind_node())
-        }
-    }
-
     /// Writes which socket it is. One that opens has no port yet, unless it was bound to one.
     #[inline(always)]
     pub(crate) fn describe_opening(self, to: &mut Socket) {
-        to.key = self.key();
+        to.key = self.address();
         to.cookie = self.cookie();
         self.ends(to);
         // SAFETY: as in `getters`.
@@ -249,7 +255,7 @@ impl Sock {
     /// Writes which socket it is.
     #[inline(always)]
     pub(crate) fn describe(self, to: &mut Socket, tcp: Option<Tcp>) {
-        to.key = self.key();
+        to.key = self.address();
         to.cookie = self.cookie();
         self.ends(to);
         // SAFETY: as in `getters`; each IP socket is an inet_sock.
@@ -284,10 +290,30 @@ impl Sock {
         }
     }
 
+    /// Where it listens, or where its listener does if that has no address more general.
+    #[inline(always)]
+    pub(crate) fn listener_key(self) -> ListenerKey {
+        // SAFETY: as in `getters`.
+        unsafe {
+            let address = if self.family() == AF_INET {
+                // ::ffff:a.b.c.d
+                let mapped = u64::from(core_sock_rcv_saddr(self.0)) << 32;
+                halves(0, mapped | 0xffff_0000)
+            } else {
+                halves(core_sock_v6_rcv_saddr_0(self.0), core_sock_v6_rcv_saddr_1(self.0))
+            };
+            let port = match core_sock_num(self.0) {
+                0 => u16::from_be(copy(core_inet_sport(self.0))),
+                port => port,
+            };
+            ListenerKey { address, netns: self.netns(), port: port.into() }
+        }
+    }
+
     /// As [`Sock::describe`], for what has only what all kinds of socket have.
     #[inline(always)]
     pub(crate) fn describe_small(self, to: &mut Socket) {
-        to.key = self.key();
+        to.key = self.address();
         self.ends(to);
         // SAFETY: as in `getters`.
         unsafe {
@@ -295,6 +321,33 @@ impl Sock {
             to.local_port = core_sock_num(self.0);
         }
         to.protocol = IPPROTO_TCP;
+    }
+
+    /// The errno that is pending since this life of the socket began, or 0.
+    #[inline(always)]
+    pub(crate) fn new_error(self, memory: &Memory) -> u16 {
+        let error = self.error();
+        if error == memory.stale_error { 0 } else { error as u16 }
+    }
+
+    /// What is true of it at the running event, in the bits of [`flag`].
+    #[inline(always)]
+    pub(crate) fn flags_now(self) -> u32 {
+        // enum sock_flags begins so since 2.6.
+        const SOCK_DEAD: u64 = 1 << 0;
+        const SOCK_DONE: u64 = 1 << 1;
+        let sock_flags = self.flags();
+        let mut flags = 0;
+        if sock_flags & SOCK_DONE != 0 {
+            flags |= flag::PEER_FIN;
+        }
+        if sock_flags & SOCK_DEAD != 0 {
+            flags |= flag::ORPHAN;
+        }
+        if self.is_owned() {
+            flags |= flag::BY_PROCESS;
+        }
+        flags
     }
 
     /// Reads the counters.

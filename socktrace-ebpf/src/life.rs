@@ -5,16 +5,15 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
-use socktrace_common::{Header, LIFE, Life, Memory, flag};
+use socktrace_common::{Header, LIFE, Life, Memory, NOT_LEARNT, flag};
 
 use crate::kernel::{
     Sock, TCP_CLOSE, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_LISTEN, TCP_SYN_RECV,
-    TCP_SYN_SENT,
+    TCP_SYN_SENT, now,
 };
-use crate::{memory, owner, ring};
+use crate::{listener, memory, owner, ring};
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
 pub(crate) fn life(ctx: BtfTracePointContext) -> i32 {
@@ -27,67 +26,92 @@ pub(crate) fn life(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn step(sock: Sock, old: i32, new: i32) {
     if new == TCP_CLOSE {
-        if old != TCP_CLOSE && sock.is_traced() {
-            if old != TCP_LISTEN {
-                end(sock, old);
+        if old == TCP_LISTEN {
+            if sock.is_traced() {
+                listener::close(sock);
+                memory::forget(sock);
             }
-            memory::forget(sock.key());
+        } else if old != TCP_CLOSE && sock.is_traced() {
+            end(sock, old);
+            memory::forget(sock);
         }
     } else if new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK {
         // Often the last thing that a process does to a socket.
         if sock.is_owned()
-            && let Some(memory) = memory::of(sock.key())
+            && let Some(memory) = memory::of(sock)
         {
             owner::learn(sock, &mut memory.owner);
         }
     } else if old == TCP_CLOSE {
         if sock.is_traced() {
-            let flags = if new == TCP_SYN_SENT { flag::ACTIVE } else { 0 };
-            memory::open(sock, now(), new, flags);
+            open(sock, new);
         }
-    } else if old == TCP_LISTEN {
-        // An accepted MPTCP connection is established at once.
-        if (new == TCP_SYN_RECV || new == TCP_ESTABLISHED) && sock.is_traced() {
-            memory::accept(sock, now(), new, flag::PASSIVE);
+    } else if new == TCP_ESTABLISHED {
+        // An accepted MPTCP connection is established at once. What is opened from both ends comes
+        // from SYN-RECV as well, but is known.
+        match memory::of(sock) {
+            Some(memory) if old == TCP_SYN_SENT => {
+                memory.since_ns = now();
+                memory.state = TCP_ESTABLISHED as u32;
+            }
+            None if (old == TCP_SYN_RECV || old == TCP_LISTEN) && sock.is_traced() => accept(sock),
+            _ => {}
         }
-    } else if old == TCP_SYN_SENT
-        && new == TCP_ESTABLISHED
-        && let Some(memory) = memory::of(sock.key())
-    {
-        memory.since_ns = now();
-        memory.state = TCP_ESTABLISHED as u32;
     }
 }
 
 #[inline(always)]
-fn now() -> u64 {
-    // SAFETY: it takes nothing.
-    unsafe { bpf_ktime_get_boot_ns() }
+fn open(sock: Sock, new: i32) {
+    let Some(memory) = memory::create(sock) else { return };
+    memory.opened_ns = now();
+    memory.flags = if new == TCP_SYN_SENT { flag::ACTIVE } else { 0 };
+    memory.state = new as u32;
+    memory.stale_error = sock.error();
+    owner::learn(sock, &mut memory.owner);
+    if new == TCP_LISTEN {
+        listener::open(sock, memory);
+    }
+}
+
+#[inline(always)]
+fn accept(sock: Sock) {
+    let Some(memory) = memory::create(sock) else { return };
+    memory.opened_ns = now();
+    memory.flags = flag::PASSIVE;
 }
 
 #[inline(always)]
 fn end(sock: Sock, old: i32) {
-    let mut stranger = Memory::STRANGER;
-    let memory = memory::of(sock.key()).unwrap_or(&mut stranger);
+    let mut stranger;
+    let memory = match memory::of(sock) {
+        Some(memory) => memory,
+        None => {
+            stranger = Memory::STRANGER;
+            if old == TCP_SYN_RECV {
+                stranger.flags = flag::PASSIVE;
+            }
+            &mut stranger
+        }
+    };
     owner::learn(sock, &mut memory.owner);
-    ring::deliver::<Life>(|life| {
-        let tcp = sock.tcp();
-        sock.describe(&mut life.socket, tcp);
-        sock.traffic(tcp, &mut life.traffic);
-        life.connection = tcp.map_or(0, |tcp| tcp.connection());
-        life.owner = memory.owner;
-        life.opened_ns = memory.opened_ns;
-        life.connected_ns =
-            if memory.state == TCP_ESTABLISHED as u32 { memory.since_ns } else { 0 };
-        life.reason = memory.reason;
-        life.last = old as u8;
-        life.reserved = 0;
-        life.error = memory::error(sock, memory);
-        let subflow = if life.connection != 0 { flag::SUBFLOW } else { 0 };
-        life.header = Header {
-            kind: LIFE,
-            flags: memory.flags | memory::flags_now(sock) | subflow,
-            time_ns: now(),
-        };
-    });
+    if memory.owner.learnt == NOT_LEARNT && memory.flags & flag::PASSIVE != 0 {
+        listener::lend_owner(sock, memory);
+    }
+    let Some(mut entry) = ring::reserve::<Life>() else { return };
+    let life = entry.record();
+    let tcp = sock.tcp();
+    sock.describe(&mut life.socket, tcp);
+    sock.traffic(tcp, &mut life.traffic);
+    life.connection = tcp.map_or(0, |tcp| tcp.connection());
+    life.owner = memory.owner;
+    life.opened_ns = memory.opened_ns;
+    life.connected_ns = memory.since_ns;
+    life.reason = memory.reason;
+    life.last = old as u8;
+    life.reserved = 0;
+    life.error = sock.new_error(memory);
+    let subflow = if life.connection != 0 { flag::SUBFLOW } else { 0 };
+    let flags = memory.flags | sock.flags_now() | subflow;
+    life.header = Header { kind: LIFE, flags, time_ns: now() };
+    entry.submit();
 }

@@ -10,6 +10,7 @@
 mod accept;
 mod kernel;
 mod life;
+mod listener;
 mod memory;
 mod owner;
 mod reset;

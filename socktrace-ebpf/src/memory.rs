@@ -1,109 +1,101 @@
-//! What is remembered of each socket from its opening to its end, by where it lies in the kernel.
+//! What is remembered of each socket from its opening to its end.
 //!
-//! Sockets are freed and their place is used again: an entry ends with the socket's CLOSE, and the
-//! first event of a new life makes a new one, whatever may have been left there.
+//! The place of a memory follows from the cookie of the socket: cookies are handed out nearly in
+//! sequence and never twice, so that hardly two live sockets have the same place. Those that do, and
+//! those that have no cookie of their own, are kept in a hash map. Anything else was measured to cost
+//! more: storage at the socket, or the map for all, several times as much as the rest of an event.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC, BPF_NOEXIST};
-use aya_ebpf::btf_maps::HashMap;
+use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC};
+use aya_ebpf::btf_maps::{Array, HashMap};
 use aya_ebpf::macros::btf_map;
-use socktrace_common::{LISTENER, Memory, NOT_LEARNT, Owner, flag};
+use socktrace_common::Memory;
 
-use crate::kernel::{Sock, TCP_LISTEN};
-use crate::{owner, ring};
+use crate::kernel::Sock;
+use crate::ring;
 
-/// The loader sets how many.
+const PLACES: usize = 1 << 16;
+
 #[btf_map]
-static SOCKETS: HashMap<u64, Memory, { 1 << 20 }, { BPF_F_NO_PREALLOC as usize }> = HashMap::new();
+static SOCKETS: Array<Memory, PLACES> = Array::new();
+
+#[btf_map]
+static OTHER_SOCKETS: HashMap<u64, Memory, { 1 << 20 }, { BPF_F_NO_PREALLOC as usize }> =
+    HashMap::new();
+
+/// The memory of a socket, if there is one.
+#[inline(always)]
+pub(crate) fn of(sock: Sock) -> Option<&'static mut Memory> {
+    if !sock.has_own_cookie() {
+        return other(sock.address());
+    }
+    let key = sock.known_cookie();
+    if key == 0 {
+        return None;
+    }
+    match place(key) {
+        Some(memory) if memory.key == key => Some(memory),
+        _ => other(key),
+    }
+}
 
 #[inline(always)]
-pub(crate) fn of(key: u64) -> Option<&'static mut Memory> {
+fn place(cookie: u64) -> Option<&'static mut Memory> {
+    let index = (cookie as usize & (PLACES - 1)) as u32;
     // SAFETY: a value of the map, which stays mapped for as long as the program runs; events of one
     // socket do not run at once.
-    SOCKETS.get_ptr_mut(key).and_then(|memory| unsafe { memory.as_mut() })
+    SOCKETS.get_ptr_mut(index).and_then(|memory| unsafe { memory.as_mut() })
 }
 
-/// Remembers a socket that is opened, and by whom.
 #[inline(always)]
-pub(crate) fn open(sock: Sock, now: u64, state: i32, flags: u32) {
-    let mut memory = Memory {
-        opened_ns: now,
-        since_ns: now,
-        flags,
-        state: state as u32,
-        stale_error: sock.error(),
-        ..Memory::STRANGER
-    };
-    owner::learn(sock, &mut memory.owner);
-    insert(sock.key(), &memory);
+fn other(key: u64) -> Option<&'static mut Memory> {
+    // SAFETY: as above.
+    OTHER_SOCKETS.get_ptr_mut(key).and_then(|memory| unsafe { memory.as_mut() })
 }
 
-/// Remembers a socket that was just cloned from a listener.
+/// A memory for a socket, in place of what may have been left of an earlier life of it; `None` if
+/// there is no room, which is counted.
 #[inline(always)]
-pub(crate) fn accept(sock: Sock, now: u64, state: i32, flags: u32) {
-    let mut memory =
-        Memory { opened_ns: now, since_ns: now, flags, state: state as u32, ..Memory::STRANGER };
-    inherit(sock.cloned_from(), &mut memory.owner);
-    insert(sock.key(), &memory);
-}
-
-/// Takes the owner of a listener, if that is one.
-#[inline(always)]
-fn inherit(listener: u64, owner: &mut Owner) {
-    let Some(listener) = of(listener) else { return };
-    if listener.state == TCP_LISTEN as u32 && listener.owner.learnt != NOT_LEARNT {
-        *owner = listener.owner;
-        owner.learnt = LISTENER;
+pub(crate) fn create(sock: Sock) -> Option<&'static mut Memory> {
+    if !sock.has_own_cookie() {
+        return create_other(sock.address());
+    }
+    let key = sock.cookie();
+    match place(key) {
+        Some(memory) if memory.key == 0 || memory.key == key => {
+            *memory = Memory { key, ..Memory::STRANGER };
+            Some(memory)
+        }
+        _ => create_other(key),
     }
 }
 
 #[inline(always)]
-fn insert(key: u64, memory: &Memory) {
-    if SOCKETS.insert(key, memory, u64::from(BPF_ANY)).is_err() {
+fn create_other(key: u64) -> Option<&'static mut Memory> {
+    if OTHER_SOCKETS.insert(key, Memory::STRANGER, u64::from(BPF_ANY)).is_err() {
         ring::no_memory();
+        return None;
+    }
+    other(key)
+}
+
+/// Ends what is remembered of a socket.
+#[inline(always)]
+pub(crate) fn forget(sock: Sock) {
+    if !sock.has_own_cookie() {
+        return forget_other(sock.address());
+    }
+    let key = sock.known_cookie();
+    if key == 0 {
+        return;
+    }
+    match place(key) {
+        Some(memory) if memory.key == key => memory.key = 0,
+        _ => forget_other(key),
     }
 }
 
-/// Remembers a socket that is older than the trace, unless events have told of it already.
 #[inline(always)]
-pub(crate) fn seed(key: u64, memory: &Memory) {
-    if let Err(error) = SOCKETS.insert(key, memory, u64::from(BPF_NOEXIST))
-        && error != EEXIST
-    {
-        ring::no_memory();
-    }
-}
-
-const EEXIST: i32 = -17;
-
-#[inline(always)]
-pub(crate) fn forget(key: u64) {
+fn forget_other(key: u64) {
     // What is not there needs no forgetting.
-    let _ = SOCKETS.remove(key);
-}
-
-/// What the running event adds to what is remembered of a socket.
-#[inline(always)]
-pub(crate) fn flags_now(sock: Sock) -> u32 {
-    // enum sock_flags begins so since 2.6.
-    const SOCK_DEAD: u64 = 1 << 0;
-    const SOCK_DONE: u64 = 1 << 1;
-    let sock_flags = sock.flags();
-    let mut flags = 0;
-    if sock_flags & SOCK_DONE != 0 {
-        flags |= flag::PEER_FIN;
-    }
-    if sock_flags & SOCK_DEAD != 0 {
-        flags |= flag::ORPHAN;
-    }
-    if sock.is_owned() {
-        flags |= flag::BY_PROCESS;
-    }
-    flags
-}
-
-/// The errno that is pending on a socket since this life of it began, or 0.
-#[inline(always)]
-pub(crate) fn error(sock: Sock, memory: &Memory) -> u16 {
-    let error = sock.error();
-    if error == memory.stale_error { 0 } else { error as u16 }
+    let _ = OTHER_SOCKETS.remove(key);
 }

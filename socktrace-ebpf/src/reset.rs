@@ -5,12 +5,11 @@
 use core::ffi::c_void;
 
 use aya_ebpf::Global;
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use socktrace_common::{Header, LATE_RESET, LateReset, Memory, Owner, RESET, Reset, flag};
 
-use crate::kernel::{Skb, Sock, TCP_CLOSE, is_small};
+use crate::kernel::{Skb, Sock, TCP_CLOSE, is_small, now};
 use crate::{memory, owner, ring};
 
 /// Whether each reset is told, rather than remembered for the end of the connection; set by the
@@ -29,7 +28,7 @@ pub(crate) fn reset_received(ctx: BtfTracePointContext) -> i32 {
         return 0;
     }
     let mut stranger = Memory::STRANGER;
-    let memory = memory::of(sock.key()).unwrap_or(&mut stranger);
+    let memory = memory::of(sock).unwrap_or(&mut stranger);
     memory.flags |= flag::RESET_RECEIVED;
     if TELL_RESETS.load() != 0 {
         tell(sock, memory, 0, false);
@@ -62,7 +61,7 @@ pub(crate) fn reset_sent(ctx: BtfTracePointContext) -> i32 {
     if !sock.is_traced() {
         return 0;
     }
-    if let Some(memory) = memory::of(sock.key()) {
+    if let Some(memory) = memory::of(sock) {
         memory.flags |= flag::RESET_SENT;
         memory.reason = reason;
         owner::learn(sock, &mut memory.owner);
@@ -74,46 +73,56 @@ pub(crate) fn reset_sent(ctx: BtfTracePointContext) -> i32 {
         owner::learn(sock, &mut stranger.owner);
         tell(sock, &stranger, reason, true);
     } else if i32::from(state) == TCP_CLOSE {
-        ring::deliver::<LateReset>(|record| {
-            record.key = sock.key();
-            record.reason = reason;
-            record.reserved = 0;
-            record.header = header(LATE_RESET, flag::RESET_SENT);
-        });
+        tell_late(sock, reason);
     }
     0
 }
 
+/// Of a connection whose life was told already.
+#[inline(always)]
+fn tell_late(sock: Sock, reason: u32) {
+    let Some(mut entry) = ring::reserve::<LateReset>() else { return };
+    let record = entry.record();
+    record.key = sock.address();
+    record.reason = reason;
+    record.reserved = 0;
+    record.header = header(LATE_RESET, flag::RESET_SENT);
+    entry.submit();
+}
+
 #[inline(always)]
 fn tell(sock: Sock, memory: &Memory, reason: u32, sent: bool) {
-    ring::deliver::<Reset>(|record| {
-        sock.describe(&mut record.socket, sock.tcp());
-        record.owner = memory.owner;
-        finish(record, reason, sock.state(), sent);
-        record.header = header(RESET, memory.flags);
-    });
+    let Some(mut entry) = ring::reserve::<Reset>() else { return };
+    let record = entry.record();
+    sock.describe(&mut record.socket, sock.tcp());
+    record.owner = memory.owner;
+    finish(record, reason, sock.state(), sent);
+    record.header = header(RESET, memory.flags);
+    entry.submit();
 }
 
 /// Of a handshake or a socket in TIME-WAIT, which belongs to nobody.
 #[inline(always)]
 fn tell_small(sock: Sock, state: u8, reason: u32) {
-    ring::deliver::<Reset>(|record| {
-        sock.describe_small(&mut record.socket);
-        record.owner = Owner::UNKNOWN;
-        finish(record, reason, state, true);
-        record.header = header(RESET, 0);
-    });
+    let Some(mut entry) = ring::reserve::<Reset>() else { return };
+    let record = entry.record();
+    sock.describe_small(&mut record.socket);
+    record.owner = Owner::UNKNOWN;
+    finish(record, reason, state, true);
+    record.header = header(RESET, 0);
+    entry.submit();
 }
 
 /// Of a segment that no socket wanted.
 #[inline(always)]
 fn tell_without_socket(skb: Skb, reason: u32) {
-    ring::deliver::<Reset>(|record| {
-        skb.describe_received(&mut record.socket);
-        record.owner = Owner::UNKNOWN;
-        finish(record, reason, 0, true);
-        record.header = header(RESET, 0);
-    });
+    let Some(mut entry) = ring::reserve::<Reset>() else { return };
+    let record = entry.record();
+    skb.describe_received(&mut record.socket);
+    record.owner = Owner::UNKNOWN;
+    finish(record, reason, 0, true);
+    record.header = header(RESET, 0);
+    entry.submit();
 }
 
 #[inline(always)]
@@ -126,6 +135,5 @@ fn finish(record: &mut Reset, reason: u32, state: u8, sent: bool) {
 
 #[inline(always)]
 fn header(kind: u32, flags: u32) -> Header {
-    // SAFETY: it takes nothing.
-    Header { kind, flags, time_ns: unsafe { bpf_ktime_get_boot_ns() } }
+    Header { kind, flags, time_ns: now() }
 }

@@ -2,13 +2,12 @@
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_ktime_get_boot_ns;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
 use socktrace_common::{Header, Memory, RETRANSMISSION, Retransmission, SEGMENT, SYN_ACK};
 
-use crate::kernel::{Request, Skb, Sock, TCP_SYN_RECV};
+use crate::kernel::{Request, Skb, Sock, TCP_SYN_RECV, now};
 use crate::{memory, owner, ring};
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
@@ -30,22 +29,23 @@ pub(crate) fn retransmission(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn segment(sock: Sock, skb: Skb) {
     let mut stranger = Memory::STRANGER;
-    let memory = memory::of(sock.key()).unwrap_or(&mut stranger);
+    let memory = memory::of(sock).unwrap_or(&mut stranger);
     owner::learn(sock, &mut memory.owner);
-    ring::deliver::<Retransmission>(|record| {
-        let tcp = sock.tcp();
-        sock.describe(&mut record.socket, tcp);
-        record.owner = memory.owner;
-        record.sequence = skb.sequence();
-        record.length = skb.length();
-        record.total = tcp.map_or(0, |tcp| tcp.total_retrans());
-        record.rto_ticks = tcp.map_or(0, |tcp| tcp.rto_ticks());
-        record.congestion = tcp.map_or(0, |tcp| tcp.congestion_state() as u8);
-        record.state = sock.state();
-        record.resent = SEGMENT;
-        record.reserved = [0; 5];
-        record.header = header(memory.flags);
-    });
+    let Some(mut entry) = ring::reserve::<Retransmission>() else { return };
+    let record = entry.record();
+    let tcp = sock.tcp();
+    sock.describe(&mut record.socket, tcp);
+    record.owner = memory.owner;
+    record.sequence = skb.sequence();
+    record.length = skb.length();
+    record.total = tcp.map_or(0, |tcp| tcp.total_retrans());
+    record.rto_ticks = tcp.map_or(0, |tcp| tcp.rto_ticks());
+    record.congestion = tcp.map_or(0, |tcp| tcp.congestion_state() as u8);
+    record.state = sock.state();
+    record.resent = SEGMENT;
+    record.reserved = [0; 5];
+    record.header = header(memory.flags);
+    entry.submit();
 }
 
 #[btf_tracepoint(function = "tcp_retransmit_synack")]
@@ -68,25 +68,25 @@ pub(crate) fn synack(ctx: BtfTracePointContext) -> i32 {
 #[inline(always)]
 fn handshake(listener: Sock, request: Request) {
     let mut stranger = Memory::STRANGER;
-    let memory = memory::of(listener.key()).unwrap_or(&mut stranger);
-    ring::deliver::<Retransmission>(|record| {
-        request.as_sock().describe_small(&mut record.socket);
-        record.owner = memory.owner;
-        record.sequence = request.sequence();
-        record.length = 0;
-        // The kernel counts it afterwards.
-        record.total = request.retransmits() + 1;
-        record.rto_ticks = 0;
-        record.congestion = 0;
-        record.state = TCP_SYN_RECV as u8;
-        record.resent = SYN_ACK;
-        record.reserved = [0; 5];
-        record.header = header(0);
-    });
+    let memory = memory::of(listener).unwrap_or(&mut stranger);
+    let Some(mut entry) = ring::reserve::<Retransmission>() else { return };
+    let record = entry.record();
+    request.as_sock().describe_small(&mut record.socket);
+    record.owner = memory.owner;
+    record.sequence = request.sequence();
+    record.length = 0;
+    // The kernel counts it afterwards.
+    record.total = request.retransmits() + 1;
+    record.rto_ticks = 0;
+    record.congestion = 0;
+    record.state = TCP_SYN_RECV as u8;
+    record.resent = SYN_ACK;
+    record.reserved = [0; 5];
+    record.header = header(0);
+    entry.submit();
 }
 
 #[inline(always)]
 fn header(flags: u32) -> Header {
-    // SAFETY: it takes nothing.
-    Header { kind: RETRANSMISSION, flags, time_ns: unsafe { bpf_ktime_get_boot_ns() } }
+    Header { kind: RETRANSMISSION, flags, time_ns: now() }
 }

@@ -7,7 +7,8 @@ use aya_ebpf::bindings::{BPF_RB_AVAIL_DATA, BPF_RB_FORCE_WAKEUP, BPF_RB_NO_WAKEU
 use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::macros::{btf_map, map};
 use aya_ebpf::maps::RingBuf;
-use socktrace_common::{Tally, WAKE_RECORDS};
+use aya_ebpf::maps::ring_buf::RingBufEntry;
+use socktrace_common::{Shared, Tally, WAKE_RECORDS};
 
 /// The loader sets the size.
 #[map]
@@ -37,18 +38,32 @@ macro_rules! count {
     };
 }
 
-/// Delivers the record that `fill` writes where it lies in the ring, or counts it as lost.
-///
-/// `fill` must write all of it: what is in the ring before is an older record.
+/// A record where it lies in the ring.
+#[must_use]
+pub(crate) struct Entry<T: 'static>(RingBufEntry<T>);
+
+/// Room for a record; `None`, and counted, if the ring is full.
 #[inline(always)]
-pub(crate) fn deliver<T: 'static>(fill: impl FnOnce(&mut T)) {
-    let Some(mut entry) = RECORDS.reserve::<T>(0) else {
+pub(crate) fn reserve<T: Shared>() -> Option<Entry<T>> {
+    let Some(entry) = RECORDS.reserve::<T>(0) else {
         count!(ring_full);
-        return;
+        return None;
     };
-    // SAFETY: records are integers, valid whatever the ring holds.
-    fill(unsafe { &mut *entry.as_mut_ptr() });
-    entry.submit(wake_up::<T>());
+    Some(Entry(entry))
+}
+
+impl<T: Shared> Entry<T> {
+    /// The record, all of which is to be written: what it holds before is an older one.
+    #[inline(always)]
+    pub(crate) fn record(&mut self) -> &mut T {
+        // SAFETY: records are valid whatever their bytes are.
+        unsafe { &mut *self.0.as_mut_ptr() }
+    }
+
+    #[inline(always)]
+    pub(crate) fn submit(self) {
+        self.0.submit(wake_up::<T>());
+    }
 }
 
 pub(crate) fn no_memory() {

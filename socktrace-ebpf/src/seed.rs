@@ -4,11 +4,11 @@
 use core::ffi::c_void;
 
 use aya_ebpf::helpers::generated::bpf_sock_from_file;
-use socktrace_common::{Memory, OLDER_HOLDER, Owner};
+use socktrace_common::OLDER_HOLDER;
 
-use crate::kernel::{AF_INET, AF_INET6, RawSock, Sock, TCP_CLOSE, is_small};
-use crate::memory;
+use crate::kernel::{AF_INET, AF_INET6, RawSock, Sock, TCP_CLOSE, TCP_LISTEN, is_small};
 use crate::task::{self, RawTask};
+use crate::{listener, memory};
 
 #[repr(C)]
 pub(crate) struct RawWalk {
@@ -49,14 +49,23 @@ pub extern "C" fn seed(walk: *const RawWalk) -> i32 {
     {
         return 0;
     }
-    let mut owner = Owner::UNKNOWN;
+    if memory::of(sock).is_some() {
+        return 0;
+    }
+    let Some(memory) = memory::create(sock) else { return 0 };
+    memory.state = state.into();
     // SAFETY: the pointer is the iterator's.
-    unsafe { task::describe(task, &mut owner, OLDER_HOLDER) };
-    memory::seed(sock.key(), &Memory { owner, state: state.into(), ..Memory::STRANGER });
+    unsafe { task::describe(task, &mut memory.owner, OLDER_HOLDER) };
+    if i32::from(state) == TCP_LISTEN {
+        listener::open(sock, memory);
+    }
     // It may have closed before it was remembered. If it does so only now, its event forgets it, or
-    // at worst the first event of whatever comes to lie in its place.
+    // at worst the first event of its next life.
     if i32::from(sock.state()) == TCP_CLOSE {
-        memory::forget(sock.key());
+        if i32::from(state) == TCP_LISTEN {
+            listener::close(sock);
+        }
+        memory::forget(sock);
     }
     0
 }

@@ -80,7 +80,6 @@ const MACROS: &[(&str, &[u32])] = &[
     ("LOAD", &[OFFSET]),
     ("PART", &[OFFSET]),
     ("ADDRESS", &[OFFSET]),
-    ("OFFSET", &[OFFSET]),
     ("EXISTS", &[EXISTS]),
     ("BITS", &[OFFSET, SHIFT_LEFT, SHIFT_RIGHT]),
 ];

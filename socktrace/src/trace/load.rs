@@ -364,7 +364,15 @@ mod tests {
             .into_iter()
             .flat_map(Wanted::hooks)
             .map(|(program, _)| *program);
-        for name in hooks.chain(["seed", "accepted", "RECORDS", "TALLY", "SOCKETS"]) {
+        for name in hooks.chain([
+            "seed",
+            "accepted",
+            "RECORDS",
+            "TALLY",
+            "SOCKETS",
+            "OTHER_SOCKETS",
+            "LISTENERS",
+        ]) {
             assert!(object.contains(&name.to_owned()), "{name}");
         }
     }
