@@ -19,6 +19,7 @@ pub mod live;
 pub mod names;
 pub mod netns;
 pub mod owner;
+pub mod privilege;
 pub mod procfs;
 pub mod render;
 pub mod say;

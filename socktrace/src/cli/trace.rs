@@ -95,6 +95,10 @@ struct Common {
     /// Print what the eBPF programs log, up to this level
     #[arg(long, value_name = "LEVEL", default_value = "off", hide_default_value = true)]
     bpf_log: LogLevel,
+
+    /// Print all that the kernel's verifier says of a program that it refuses
+    #[arg(long)]
+    verifier_log: bool,
 }
 
 macro_rules! help {
@@ -192,6 +196,7 @@ impl Common {
             count,
             ring_size: self.ring_size.unwrap_or(RingSize::DEFAULT),
             bpf_log: self.bpf_log,
+            verifier_log: self.verifier_log,
         }
     }
 }

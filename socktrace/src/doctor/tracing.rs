@@ -85,8 +85,13 @@ fn programs() -> Finding {
         family: None,
         ring_size: RingSize::MINIMUM,
         log: LogLevel::Off,
+        verifier_log: false,
     };
     match Tracer::start(&plan) {
+        Ok((tracer, _)) if !tracer.missing().is_empty() => {
+            let detail = format!("load and attach, but {}", tracer.missing().join("; "));
+            Finding::new(AREA, "programs", Verdict::Limited, detail).remedy("a newer kernel")
+        }
         Ok(_) => Finding::works(AREA, "programs", "load and attach"),
         Err(refusal) => Finding::new(AREA, "programs", Verdict::Missing, refusal.to_string()),
     }

@@ -26,6 +26,7 @@ use self::tally::Tally;
 use crate::event::{Event, Family, SinceBoot};
 use crate::names::{NameOptions, Names};
 use crate::netns::{self, NetnsError};
+use crate::privilege;
 use crate::render::event::{EventPrinter, Format, Layout, TimeStyle, since_boot};
 use crate::say::complain;
 use crate::trace::{
@@ -54,6 +55,8 @@ pub struct LivePlan {
     pub count: Option<u64>,
     pub ring_size: RingSize,
     pub bpf_log: LogLevel,
+    /// Whether to print all that the verifier says of a program that is refused.
+    pub verifier_log: bool,
 }
 
 impl LivePlan {
@@ -166,6 +169,7 @@ impl<W: Write + AsFd> Session<W> {
             family: plan.family,
             ring_size: plan.ring_size,
             log: plan.bpf_log,
+            verifier_log: plan.verifier_log,
         })?;
         let names = plan.names.clone().map(Names::new);
         let mut printer = EventPrinter::new(plan.layout, plan.format, plan.time, names);
@@ -175,6 +179,9 @@ impl<W: Write + AsFd> Session<W> {
             output.header();
         }
         tracer.missing().iter().for_each(|what| complain(what));
+        if let Err(error) = privilege::keep_what_reading_takes() {
+            complain(&format!("privileges that are no longer needed cannot be given up: {error}"));
+        }
         // SAFETY: the descriptor is that of the ring, which the tracer closes when it is dropped.
         let tracer = unsafe { AsyncFd::register_with_interest(tracer, Interest::READABLE) }
             .context("cannot wait for the ring")?;

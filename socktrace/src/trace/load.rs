@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fs, str};
 
 use aya::maps::{MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, Program};
+use aya::programs::{BtfTracePoint, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, clock_getres};
@@ -20,6 +20,7 @@ use super::losses::Losses;
 use super::refusal::{self, Circumstances, Refusal};
 use super::seed::Seeding;
 use crate::event::{Family, ResetReason};
+use crate::say::complain;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/socktrace.bpf.o");
 
@@ -63,6 +64,8 @@ pub struct TracePlan {
     pub family: Option<Family>,
     pub ring_size: RingSize,
     pub log: LogLevel,
+    /// Whether to print all that the verifier says of a program that is refused.
+    pub verifier_log: bool,
 }
 
 /// The size of the ring in bytes; the kernel takes a power of two of whole pages.
@@ -153,9 +156,14 @@ impl Tracer {
             load(plan, &kernel, &types).map_err(|error| refusal::of_load(&error, circumstances))?;
         let hooks = plan.wanted.hooks();
         for (name, tracepoint) in hooks {
-            program(&mut ebpf, name)
-                .load(tracepoint, &kernel)
-                .map_err(|error| refusal::of_program(name, tracepoint, &error, circumstances))?;
+            program(&mut ebpf, name).load(tracepoint, &kernel).map_err(|error| {
+                if plan.verifier_log
+                    && let ProgramError::LoadError { verifier_log, .. } = &error
+                {
+                    complain(&format!("the verifier on the program {name}:\n{verifier_log}"));
+                }
+                refusal::of_program(name, tracepoint, &error, circumstances)
+            })?;
         }
         let ring = take_map(&mut ebpf, "RECORDS", RingBuf::try_from)?;
         let tally = take_map(&mut ebpf, "TALLY", PerCpuArray::try_from)?;
@@ -307,7 +315,7 @@ fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya
         .load(OBJECT)
 }
 
-fn attach_accept(ebpf: &mut Ebpf, kernel: &Btf) -> Result<(), aya::programs::ProgramError> {
+fn attach_accept(ebpf: &mut Ebpf, kernel: &Btf) -> Result<(), ProgramError> {
     let Some(Program::FExit(program)) = ebpf.program_mut("accepted") else {
         unreachable!("the object is embedded, and a test finds it there");
     };

@@ -20,6 +20,7 @@ use report::Report;
 
 /// Test files that run only when they are named: they tell little about the kernel, and are long.
 const LEFT_OUT: &[&str] = &[
+    "faults",
     "snapshot_filter",
     "snapshot_layout",
     "snapshot_random",
