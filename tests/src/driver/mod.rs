@@ -252,14 +252,19 @@ impl Actor {
         self.order(Order::Undeafen(sock.handle));
     }
 
-    /// The kernel's `tcp_info`.
-    pub fn tcp_info(&self, sock: &Sock) -> TcpInfo {
-        TcpInfo::parse(&self.order(Order::TcpInfo(sock.handle)).1.info)
+    /// The kernel's `tcp_info`, as bytes.
+    fn tcp_info(&self, sock: &Sock) -> Vec<u8> {
+        self.order(Order::TcpInfo(sock.handle)).1.info
+    }
+
+    /// The state by the kernel's number.
+    pub fn state(&self, sock: &Sock) -> u8 {
+        self.tcp_info(sock)[0]
     }
 
     /// How often the kernel says that it sent something again.
     pub fn total_retrans(&self, sock: &Sock) -> u32 {
-        self.tcp_info(sock).total_retrans
+        TcpInfo::parse(&self.tcp_info(sock)).total_retrans
     }
 
     /// Passes a descriptor over a UNIX socket to another process, and keeps none.

@@ -1,0 +1,158 @@
+//! `socktrace retrans` tells what was sent again, of which kind and in which phase, and counts as
+//! the kernel does.
+
+use rustix::io::Errno;
+use serde_json::Value;
+use socktrace_tests::driver::{Kind, Sock, join, parse};
+use socktrace_tests::events::Events;
+use socktrace_tests::expect::{end, owned, without_cgroups};
+use socktrace_tests::namespace::in_namespace;
+use socktrace_tests::{actor, firewall, require_root, skip, wait};
+
+fn of<'a>(events: &'a [Value], sock: &Sock) -> Vec<&'a Value> {
+    events
+        .iter()
+        .filter(|event| event["event"] == "retransmit" && event["cookie"] == sock.cookie)
+        .collect()
+}
+
+#[test]
+fn data_that_was_not_acknowledged_is_told_as_often_as_the_kernel_counts() {
+    require_root!();
+    in_namespace(|| {
+        let retrans = Events::start("retrans", &[]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen("127.0.0.1:0");
+        let (near, far) = join(&client, &server, &listener);
+        if !firewall::drop_packets(&format!("tcp dport {}", listener.local.port())) {
+            skip!("nothing drops packets");
+        }
+        client.send(&near, 700);
+        wait::until("three retransmissions", || (client.total_retrans(&near) >= 3).then_some(()));
+        firewall::pass_all();
+        server.receive(&far, 700);
+        let counted = client.total_retrans(&near);
+        let ended = retrans.stop();
+        ended.assert_complete();
+        let told = of(&ended.all, &near);
+        assert_eq!(told.len(), counted as usize, "{told:#?}");
+        for (i, event) in told.iter().enumerate() {
+            assert_eq!(event["kind"], "data", "{event:#}");
+            assert_eq!(event["state"], "ESTAB", "{event:#}");
+            assert_eq!(event["length"], 700, "{event:#}");
+            assert_eq!(event["seq"], told[0]["seq"], "it is the same segment");
+            assert_eq!(event["retrans"], i as u64 + 1, "{event:#}");
+            assert!(event["rto_us"].as_u64() >= Some(200_000), "{event:#}");
+            assert_eq!((&event["local"], &event["peer"]), (&end(near.local), &end(near.peer())));
+            // The timer ran in whatever task.
+            let owners = without_cgroups(event["owners"].clone());
+            assert_eq!(owners[0], owned(&client, "own-event"), "{event:#}");
+        }
+        // After the probe for a lost tail, it is the timer each time, further and further apart.
+        let times: Vec<u64> = told.iter().map(|e| e["time_unix_us"].as_u64().unwrap()).collect();
+        let steps: Vec<u64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(steps.windows(2).skip(1).all(|pair| pair[0] < pair[1]), "{steps:?}");
+    });
+}
+
+#[test]
+fn a_syn_is_told_with_its_owner_at_steps_of_a_second() {
+    require_root!();
+    in_namespace(|| {
+        let retrans = Events::start("retrans", &[]);
+        if !firewall::drop_packets("tcp dport 77") {
+            skip!("nothing drops packets");
+        }
+        let client = actor!("client");
+        let sock = client.socket(Kind::Tcp4);
+        client.set(&sock, libc::IPPROTO_TCP, libc::TCP_SYNCNT, 1);
+        let (span, result) = client.try_connect(&sock, parse("127.0.0.1:77"));
+        assert_eq!(result, Err(Errno::TIMEDOUT));
+        let ended = retrans.stop();
+        // One, or the kernel begins with some more that do not count (net.ipv4.tcp_syn_linear_timeouts).
+        let told = of(&ended.all, &sock);
+        assert!(!told.is_empty());
+        for (i, event) in told.iter().enumerate() {
+            assert_eq!((&event["kind"], &event["state"]), (&"syn".into(), &"SYN-SENT".into()));
+            assert_eq!(event["peer"], end(parse("127.0.0.1:77")));
+            assert_ne!(event["local"]["port"], 0);
+            assert_eq!(without_cgroups(event["owners"].clone())[0], owned(&client, "own-event"));
+            assert_eq!(event["retrans"], i as u64 + 1, "{event:#}");
+            assert_eq!(event["phase"], "timeout", "{event:#}");
+        }
+        let after = told[0]["time_unix_us"].as_u64().unwrap() - span.before_us;
+        assert!((900_000..2_000_000).contains(&after), "after {after} us");
+    });
+}
+
+#[test]
+fn a_syn_ack_is_told_with_the_owner_of_the_listener() {
+    require_root!();
+    in_namespace(|| {
+        let mut retrans = Events::start("retrans", &[]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen("127.0.0.1:0");
+        let port = listener.local.port();
+        // The SYN arrives, what answers it does not.
+        if !firewall::drop_packets(&format!("tcp sport {port}")) {
+            skip!("nothing drops packets");
+        }
+        let sock = client.socket(Kind::Tcp4);
+        client.unblock(&sock);
+        let (_, result) = client.try_connect(&sock, listener.local);
+        assert_eq!(result, Err(Errno::INPROGRESS));
+        let event = retrans.await_event(|event| {
+            event["event"] == "retransmit"
+                && event["kind"] == "synack"
+                && event["local"]["port"] == port
+        });
+        assert_eq!(event["owners"][0]["pid"], server.pid, "{event:#}");
+        assert_eq!(event["state"], "SYN-RECV", "{event:#}");
+        assert!(event["retrans"].as_u64() > Some(0), "{event:#}");
+    });
+}
+
+#[test]
+fn a_full_accept_queue_shows_as_syns_that_are_sent_again() {
+    require_root!();
+    in_namespace(|| {
+        let mut retrans = Events::start("retrans", &[]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let sock = server.socket(Kind::Tcp4);
+        server.bind(&sock, "127.0.0.1:0");
+        let listener = server.listen_on(&sock, 0);
+        let _queued = client.connect(listener.local);
+        let late = client.socket(Kind::Tcp4);
+        client.unblock(&late);
+        let (_, result) = client.try_connect(&late, listener.local);
+        assert_eq!(result, Err(Errno::INPROGRESS));
+        let event = retrans.await_event(|event| event["cookie"] == late.cookie);
+        assert_eq!(event["kind"], "syn", "{event:#}");
+        assert_eq!(event["peer"], end(listener.local));
+    });
+}
+
+#[test]
+fn a_count_by_connection_is_that_of_the_kernel() {
+    require_root!();
+    in_namespace(|| {
+        let retrans = Events::start("retrans", &["--count"]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen("127.0.0.1:0");
+        let (near, far) = join(&client, &server, &listener);
+        server.deafen(&far);
+        client.send(&near, 70);
+        wait::until("a retransmission", || (client.total_retrans(&near) >= 2).then_some(()));
+        server.undeafen(&far);
+        server.receive(&far, 70);
+        let counted = client.total_retrans(&near);
+        let ended = retrans.stop();
+        ended.assert_complete();
+        let lines = ended.of(near.cookie);
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert!(
+            lines[0].as_object().unwrap().values().any(|value| *value == u64::from(counted)),
+            "{counted}: {lines:#?}"
+        );
+    });
+}
