@@ -114,6 +114,8 @@ impl Ending {
         match i32::from(self.error) {
             libc::ECONNREFUSED => return End::Refused,
             libc::ETIMEDOUT => return End::Timeout,
+            // An administrator destroyed it, which the peer hears of by a reset.
+            libc::ECONNABORTED => return End::Aborted,
             libc::EHOSTUNREACH
             | libc::ENETUNREACH
             | libc::EHOSTDOWN
