@@ -189,7 +189,7 @@ fn ours(options: &Churn, socktrace: &Path) -> Vec<Tracer> {
             program: socktrace.to_owned(),
             arguments,
             live: Live::Says,
-            end: if command == "trace" { EndLine::With("UNCONN") } else { EndLine::Each },
+            end: if command == "trace" { EndLine::Transition } else { EndLine::Each },
         }
     };
     options.commands.iter().map(tracer).collect()

@@ -37,6 +37,8 @@ pub(super) enum EndLine {
     Each,
     /// Each line with this word is one.
     With(&'static str),
+    /// Each line with two words that are a state of a connection and one after its end is one.
+    Transition,
 }
 
 /// What it wrote and what it cost.
@@ -57,6 +59,17 @@ pub(super) struct Running {
     end: EndLine,
 }
 
+/// The states of connections.
+const OPEN: [&str; 8] = [
+    "SYN-SENT",
+    "SYN-RECV",
+    "ESTAB",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "CLOSING",
+    "CLOSE-WAIT",
+    "LAST-ACK",
+];
 const START: Duration = Duration::from_secs(30);
 /// What prints a header may do so before it traces.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -132,6 +145,10 @@ impl EndLine {
         match self {
             EndLine::Each => true,
             EndLine::With(word) => line.split_ascii_whitespace().any(|one| one == word),
+            EndLine::Transition => line
+                .split_ascii_whitespace()
+                .zip(line.split_ascii_whitespace().skip(1))
+                .any(|(from, to)| ["UNCONN", "TIME-WAIT"].contains(&to) && OPEN.contains(&from)),
         }
     }
 }
