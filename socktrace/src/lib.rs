@@ -5,6 +5,7 @@ pub mod audit;
 mod bpf;
 pub mod bpfmap;
 mod btf;
+pub mod changes;
 pub mod cli;
 pub mod container;
 pub mod counts;

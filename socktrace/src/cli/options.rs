@@ -61,6 +61,7 @@ pub enum Flag {
     AllNetns,
     Container,
     InnerPids,
+    Watch,
     Owners,
     Explain,
 }
@@ -174,6 +175,13 @@ const OWN_DEFINITIONS: &[Definition] = &[
     long_switch(Flag::JsonLines, "json-lines", "print a JSON object per line"),
     switch(Flag::AllNetns, 'G', "all-netns", "display sockets of all network namespaces"),
     switch(Flag::Container, 'C', "container", "show the container, pod or systemd unit"),
+    Definition {
+        flag: Flag::Watch,
+        short: None,
+        long: "watch",
+        value: Some("TIME"),
+        help: "list again every TIME (1s, 500ms), and mark what appeared, changed or vanished",
+    },
     long_switch(Flag::InnerPids, "nspid", "show the pid inside the container with -p"),
     Definition {
         flag: Flag::Owners,

@@ -2,8 +2,10 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::options::{Flag, Typed};
+use super::trace::duration;
 use crate::counts::Grouping;
 use crate::filter::c_number;
 use crate::names::NameOptions;
@@ -31,6 +33,8 @@ pub struct Plan {
     pub select: Select,
     pub show: Show,
     pub format: Format,
+    /// How often to list again.
+    pub watch: Option<Duration>,
     /// Whether addresses are shown by the names of their hosts.
     pub resolve_hosts: bool,
     pub netns: Scope,
@@ -164,6 +168,10 @@ pub enum PlanError {
     MapId(String),
     #[error("\"{0}\" is no source of owners: auto, walk or iterator is expected")]
     Owners(String),
+    #[error("a time such as 1s, 500ms or 2m, and not below 100ms, is wanted in place of \"{0}\"")]
+    Watch(String),
+    #[error("--watch lists what there is: it cannot be used with --events, --kill or --diag")]
+    WatchAndTask,
     #[error("--net and --all-netns cannot be used together")]
     AllAndOne,
     #[error("--all-netns lists what there is: it cannot be used with {0}")]
@@ -184,6 +192,9 @@ impl PlanError {
         )
     }
 }
+
+/// Listing costs the host something each time.
+const SHORTEST_WATCH: Duration = Duration::from_millis(100);
 
 const LISTENING: StateSet = StateSet::of(&[State::Listen, State::Close]);
 /// What is listed where no table is chosen: TIPC has to be asked for, as in `ss`.
@@ -223,6 +234,7 @@ impl Plan {
             },
             show: Show::default(),
             format: Format::default(),
+            watch: None,
             resolve_hosts: false,
             netns: Scope::Here,
             owners: Source::default(),
@@ -257,6 +269,10 @@ impl Plan {
             (true, false) => Holders::Processes,
             (true, true) => Holders::Threads,
         };
+        let has_task = matches!(plan.task, Task::Events | Task::Kill | Task::DumpTcp(_));
+        if has_task && plan.watch.is_some() {
+            return Err(PlanError::WatchAndTask);
+        }
         match plan.task {
             Task::Events if plan.netns == Scope::All => {
                 return Err(PlanError::AllAndTask("--events"));
@@ -327,6 +343,11 @@ impl Plan {
             Flag::Net => self.netns = self.netns.take().named(value, self.name)?,
             Flag::AllNetns => self.netns = self.netns.take().all()?,
             Flag::Container => show.container = true,
+            Flag::Watch => {
+                let text = value.to_string_lossy();
+                let every = duration(&text).ok().filter(|every| *every >= SHORTEST_WATCH);
+                self.watch = Some(every.ok_or_else(|| PlanError::Watch(text.into_owned()))?);
+            }
             Flag::InnerPids => show.inner_pids = true,
             Flag::Ipv4 => select.family(Family::Inet),
             Flag::Ipv6 => select.family(Family::Inet6),

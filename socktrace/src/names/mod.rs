@@ -130,6 +130,13 @@ impl Names {
         self.interfaces.name(ifindex, out);
     }
 
+    /// Forgets what changes with time: interfaces, cgroups and processes.
+    pub fn refresh(&mut self) {
+        self.interfaces = Interfaces::default();
+        self.cgroups = Cgroups::default();
+        self.processes = Processes::default();
+    }
+
     /// Forgets what holds in one network namespace only.
     pub fn leave_namespace(&self) {
         self.interfaces.forget();

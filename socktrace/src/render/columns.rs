@@ -109,6 +109,23 @@ const HELD_BYTES: usize = 5 << 20;
 const FIELD_OVERHEAD: usize = 2;
 const WRITE_BYTES: usize = 128 << 10;
 
+/// The fields of one row, or any text that is compared whole.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Row {
+    text: Box<[u8]>,
+    lengths: Box<[u32]>,
+}
+
+impl Row {
+    pub fn of_text(text: &[u8]) -> Row {
+        Row { text: text.into(), lengths: Box::default() }
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+}
+
 /// Rows of columns on their way to `out`.
 pub struct Listing<'w> {
     out: &'w mut dyn Write,
@@ -172,6 +189,33 @@ impl<'w> Listing<'w> {
             self.lay_out()?;
         }
         Ok(())
+    }
+
+    /// The current row, which is not held then.
+    pub fn take_row(&mut self) -> Row {
+        while self.current < COUNT {
+            self.close_field();
+        }
+        self.current = 0;
+        self.field_start = 0;
+        let row =
+            Row { text: self.text.as_slice().into(), lengths: self.lengths.as_slice().into() };
+        self.text.clear();
+        self.lengths.clear();
+        row
+    }
+
+    /// Adds a row of a listing with the same columns, with a mark before it.
+    pub fn row(&mut self, mark: &str, row: &Row) -> io::Result<()> {
+        let mut rest = &row.text[..];
+        let visible = Column::ALL.into_iter().filter(|column| !self.hidden.contains(*column));
+        for (column, len) in visible.collect::<Vec<_>>().into_iter().zip(&row.lengths) {
+            let (text, after) = rest.split_at(*len as usize);
+            rest = after;
+            let text = if column == Column::Mark { mark.as_bytes() } else { text };
+            self.field(column).extend_from_slice(text);
+        }
+        self.end_row()
     }
 
     /// Lays out what is held and writes all of it.

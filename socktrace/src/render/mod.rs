@@ -31,7 +31,7 @@ mod xdp;
 
 use std::io;
 
-use columns::{Column, Listing};
+use columns::{Column, Listing, Row};
 use known::Known;
 use show::{Holders, Show};
 use users::HolderStyle;
@@ -83,6 +83,12 @@ impl<'a, 'w> Printer<'a, 'w> {
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
         self.row(socket);
         self.listing.end_row()
+    }
+
+    /// The row of a socket, taken out of the listing.
+    pub fn record(&mut self, socket: &Socket<'_>) -> Row {
+        self.row(socket);
+        self.listing.take_row()
     }
 
     fn row(&mut self, socket: &Socket<'_>) {

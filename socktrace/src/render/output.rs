@@ -7,8 +7,10 @@ use super::Printer;
 use super::counts::CountsListing;
 use super::json::listing::JsonListing;
 use super::listeners::ServicePrinter;
-use crate::netns::Namespace;
-use crate::socket::Socket;
+use crate::changes::Key;
+use crate::netns::{self, Namespace};
+use crate::render::columns::Row;
+use crate::socket::{NetnsId, Socket};
 
 #[allow(clippy::large_enum_variant, reason = "there is one")]
 pub enum Output<'a, 'w> {
@@ -16,6 +18,7 @@ pub enum Output<'a, 'w> {
     Json(JsonListing<'a, 'w>),
     Services(ServicePrinter<'a, 'w>),
     Counts(CountsListing<'a, 'w>),
+    Recorder(Recorder<'a, 'w>),
 }
 
 impl Output<'_, '_> {
@@ -27,6 +30,7 @@ impl Output<'_, '_> {
             Output::Services(printer) => printer.enter(namespace),
             // They are counted together.
             Output::Counts(_) => {}
+            Output::Recorder(recorder) => recorder.enter(namespace),
         }
     }
 
@@ -42,6 +46,7 @@ impl Output<'_, '_> {
                 listing.socket(socket);
                 Ok(())
             }
+            Output::Recorder(recorder) => recorder.socket(socket),
         }
     }
 
@@ -50,7 +55,7 @@ impl Output<'_, '_> {
         match self {
             Output::Columns(printer) => printer.finish(),
             Output::Json(listing) => listing.flush(),
-            Output::Services(_) | Output::Counts(_) => Ok(()),
+            Output::Services(_) | Output::Counts(_) | Output::Recorder(_) => Ok(()),
         }
     }
 
@@ -61,6 +66,47 @@ impl Output<'_, '_> {
             Output::Json(listing) => listing.finish(),
             Output::Services(printer) => printer.finish(),
             Output::Counts(listing) => listing.finish(),
+            Output::Recorder(_) => Ok(()),
         }
+    }
+}
+
+/// What a recorder keeps of each socket.
+pub enum Form<'a, 'w> {
+    Columns(Printer<'a, 'w>),
+    Json(JsonListing<'a, 'w>),
+}
+
+/// Keeps each socket as it would be written, to be compared with another listing.
+pub struct Recorder<'a, 'w> {
+    form: Form<'a, 'w>,
+    netns: Option<NetnsId>,
+    rows: Vec<(Key, Row)>,
+}
+
+impl<'a, 'w> Recorder<'a, 'w> {
+    pub fn new(form: Form<'a, 'w>) -> Recorder<'a, 'w> {
+        Recorder { form, netns: netns::current(), rows: Vec::new() }
+    }
+
+    pub fn into_rows(self) -> Vec<(Key, Row)> {
+        self.rows
+    }
+
+    fn enter(&mut self, namespace: &Namespace) {
+        self.netns = Some(namespace.id);
+        match &mut self.form {
+            Form::Columns(printer) => printer.enter(namespace),
+            Form::Json(listing) => listing.enter(namespace),
+        }
+    }
+
+    fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
+        let row = match &mut self.form {
+            Form::Columns(printer) => printer.record(socket),
+            Form::Json(listing) => Row::of_text(listing.record(socket)),
+        };
+        self.rows.push((Key::of(self.netns, socket), row));
+        Ok(())
     }
 }

@@ -4,13 +4,14 @@ mod explain;
 mod inet;
 mod local;
 pub(crate) mod scope;
+mod watch;
 
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::bpfmap::{MapError, StorageMap};
 use crate::cli::plan::{Format, Plan, Scope, Storage, Task, View};
@@ -81,6 +82,9 @@ pub fn run(
         return Err(SnapshotError::NoSelinux);
     }
     let names = Names::new(plan.name_options());
+    if plan.summary && plan.watch.is_some() {
+        return Err(anyhow!("--watch lists sockets: it cannot be used with --summary").into());
+    }
     if plan.summary && plan.format == Format::Columns {
         scope::each(&plan.netns, &homes, &mut |namespace| print_summary(namespace, out))?;
     }
@@ -113,6 +117,9 @@ pub fn run(
         names,
         homes,
     };
+    if let Some(every) = session.plan.watch {
+        return Ok(watch::run(session, every, out)?);
+    }
     let owners = session.read_owners()?;
     if let Task::DumpTcp(path) = &session.plan.task {
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
@@ -201,6 +208,12 @@ impl Session {
         })?;
         missing.said().for_each(complain);
         Ok(())
+    }
+
+    /// Forgets what may have changed since the listing before.
+    fn refresh(&mut self) {
+        self.names.refresh();
+        self.homes = Homes::new(procfs::root());
     }
 
     fn read_owners(&self) -> Result<Option<Owners>> {

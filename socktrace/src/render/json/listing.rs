@@ -101,6 +101,13 @@ impl<'a, 'w> JsonListing<'a, 'w> {
         self.end_object()
     }
 
+    /// The object of a socket, which is not written.
+    pub fn record(&mut self, socket: &Socket<'_>) -> &[u8] {
+        self.pending.clear();
+        self.members.socket(&mut Object::new(&mut self.pending), socket);
+        &self.pending
+    }
+
     pub fn summary(&mut self, counts: &Summary) -> io::Result<()> {
         self.separate();
         let mut object = Object::new(&mut self.pending);

@@ -74,6 +74,15 @@ impl<'a> Object<'a> {
         Array::new(self.out)
     }
 
+    /// Adds the members of an object that is written already.
+    pub fn members_of(&mut self, object: &[u8]) {
+        let members = object.strip_prefix(b"{").and_then(|object| object.strip_suffix(b"}"));
+        if let Some(members) = members.filter(|members| !members.is_empty()) {
+            self.separate();
+            self.out.extend_from_slice(members);
+        }
+    }
+
     fn key(&mut self, key: &str) {
         self.separate();
         self.out.push(b'"');
@@ -228,6 +237,16 @@ mod tests {
             text,
             r#"{"port":80,"uid":0,"local":{"up":true},"flags":["a","b"],"none":[],"owners":[{"comm":"x"},{}]}"#
         );
+    }
+
+    #[test]
+    fn an_object_may_join_another() {
+        let text = object(|object| {
+            object.members_of(b"{}");
+            object.value("a", 1);
+            object.members_of(br#"{"b":2}"#);
+        });
+        assert_eq!(text, r#"{"a":1,"b":2}"#);
     }
 
     #[test]
