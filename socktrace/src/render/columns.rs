@@ -327,7 +327,9 @@ fn spread(widths: &mut [usize; COUNT], screen: usize) {
             used += width;
             end = i + 1;
         }
-        let line: Vec<usize> = (begin..end).filter(|i| widths[*i] > 0).collect();
+        // A mark is as wide as it is.
+        let is_spread = |i: &usize| widths[*i] > 0 && *i != Column::Mark as usize;
+        let line: Vec<usize> = (begin..end).filter(is_spread).collect();
         let spare = screen - used;
         for (from_right, i) in line.iter().rev().enumerate() {
             widths[*i] += spare / line.len() + usize::from(from_right < spare % line.len());

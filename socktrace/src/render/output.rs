@@ -102,6 +102,9 @@ impl<'a, 'w> Recorder<'a, 'w> {
     }
 
     fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
+        if is_own(socket) {
+            return Ok(());
+        }
         let row = match &mut self.form {
             Form::Columns(printer) => printer.record(socket),
             Form::Json(listing) => Row::of_text(listing.record(socket)),
@@ -109,4 +112,11 @@ impl<'a, 'w> Recorder<'a, 'w> {
         self.rows.push((Key::of(self.netns, socket), row));
         Ok(())
     }
+}
+
+/// Whether it is the socket of the listing itself, which is another one each time.
+fn is_own(socket: &Socket<'_>) -> bool {
+    const SOCK_DIAG: u8 = 4;
+    let Socket::Netlink(netlink) = socket else { return false };
+    netlink.protocol == SOCK_DIAG && netlink.port_id == std::process::id()
 }
