@@ -38,6 +38,24 @@ macro_rules! require_root {
     };
 }
 
+/// Skips the test on a kernel before the one that brought what it is about.
+#[macro_export]
+macro_rules! require_linux {
+    ($major:literal, $minor:literal, $what:literal) => {
+        if $crate::skip::linux() < ($major, $minor) {
+            $crate::skip!("{}, which came with Linux {}.{}", $what, $major, $minor);
+        }
+    };
+}
+
+/// The version of the running kernel.
+pub fn linux() -> (u32, u32) {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(|part| part.parse().ok());
+    let mut next = || numbers.next().flatten().expect("a release begins with two numbers");
+    (next(), next())
+}
+
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }

@@ -51,8 +51,7 @@ impl Drop for Held {
 /// UNIX sockets with hostile paths, and processes with hostile names in a hostile control group that
 /// hold a TCP socket.
 fn hold() -> Held {
-    let folder = std::env::temp_dir().join(format!("socktrace-hostile-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let folder = folder("hostile");
     let path = |name: &[u8]| folder.join(OsStr::from_bytes(name));
     let sockets = HOSTILE.iter().map(|name| UnixListener::bind(path(name)).unwrap()).collect();
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,15 +72,24 @@ fn hold() -> Held {
     Held { children, folder, group, _sockets: sockets, _tcp: tcp }
 }
 
+/// A folder of this test.
+fn folder(name: &str) -> PathBuf {
+    let thread = rustix::thread::gettid().as_raw_nonzero();
+    let folder = std::env::temp_dir().join(format!("socktrace-{name}-{thread}"));
+    fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
 /// A process that sleeps under a name.
 fn sleeper(name: &[u8]) -> Child {
     let mut kept = name.to_vec();
     kept.truncate(15);
     // The name of a program is that of its file.
-    let folder = std::env::temp_dir().join(format!("socktrace-names-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
+    let folder = folder("names");
     let program = folder.join(OsStr::from_bytes(&kept));
-    std::os::unix::fs::symlink("/bin/sleep", &program).unwrap();
+    let sleep =
+        ["/bin/sleep", "/usr/local/bin/sleep"].into_iter().find(|path| Path::new(path).exists());
+    std::os::unix::fs::symlink(sleep.expect("no sleep"), &program).unwrap();
     let mut command = Command::new(&program);
     command.arg0("sleep").arg("1000").stdin(Stdio::null()).stdout(Stdio::null());
     // SAFETY: between fork and exec only prctl is called.

@@ -39,6 +39,7 @@ fn connect(listener: &TcpListener, to: SocketAddr) -> Connection {
 #[test]
 fn each_transition_of_each_socket_is_there_once() {
     require_root!();
+    socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let mut trace = Trace::start(&[]);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -63,6 +64,7 @@ fn each_transition_of_each_socket_is_there_once() {
 #[test]
 fn addresses_owners_and_counters_are_those_of_the_socket() {
     require_root!();
+    socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let mut trace = Trace::start(&[]);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -97,6 +99,7 @@ fn addresses_owners_and_counters_are_those_of_the_socket() {
 #[test]
 fn mapped_and_plain_ipv6_addresses_look_as_in_ss() {
     require_root!();
+    socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let mut trace = Trace::start(&[]);
         let listener = TcpListener::bind("[::]:0").unwrap();
@@ -117,6 +120,7 @@ fn mapped_and_plain_ipv6_addresses_look_as_in_ss() {
 #[test]
 fn a_refused_connection_says_so() {
     require_root!();
+    socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let trace = Trace::start(&[]);
         // Nobody listens in a new namespace.

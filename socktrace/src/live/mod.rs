@@ -5,8 +5,13 @@
 
 mod lives;
 mod output;
+#[cfg(fuzzing)]
+mod replay;
 mod settle;
 mod tally;
+
+#[cfg(fuzzing)]
+pub use replay::replay;
 
 use std::future::pending;
 use std::io::{self, Write};

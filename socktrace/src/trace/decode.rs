@@ -33,15 +33,15 @@ pub enum Record {
 
 /// What turns records into events.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Decoder {
+pub(crate) struct Decoder {
     /// The length of a tick of the kernel.
-    pub(super) tick: Duration,
-    pub(super) has_reset_reason: bool,
+    pub(crate) tick: Duration,
+    pub(crate) has_reset_reason: bool,
 }
 
 impl Decoder {
     /// `None` for a record that the kernel half of this version does not write.
-    pub(super) fn record(&self, bytes: &[u8], generations: &mut Generations) -> Option<Record> {
+    pub(crate) fn record(&self, bytes: &[u8], generations: &mut Generations) -> Option<Record> {
         let header: raw::Header = read(bytes)?;
         let mut born = 0;
         let (mut socket, what) = match header.kind {

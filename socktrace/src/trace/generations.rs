@@ -10,7 +10,7 @@ use crate::socket::Cookie;
 /// The sockets that have closed without their last descriptor being closed. Most never open again,
 /// and nothing tells when they are gone: of so many the oldest are forgotten.
 #[derive(Debug, Default)]
-pub(super) struct Generations {
+pub(crate) struct Generations {
     recent: FxHashMap<Cookie, u32>,
     before: FxHashMap<Cookie, u32>,
 }

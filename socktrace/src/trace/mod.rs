@@ -13,7 +13,11 @@ mod refusal;
 mod seed;
 
 pub use bpf_log::{BpfLog, LogLevel};
+#[cfg(fuzzing)]
+pub(crate) use decode::Decoder;
 pub use decode::Record;
+#[cfg(fuzzing)]
+pub(crate) use generations::Generations;
 pub use load::{RingSize, TracePlan, Tracer, Wanted};
 pub use losses::Losses;
 pub use refusal::{Refusal, maps_are_locked_memory};
