@@ -4,7 +4,7 @@
 //! So where there is much to list, a thread per dump reads while this one decodes and formats; a
 //! small listing never starts one.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -83,57 +83,102 @@ fn read_ahead(
     ends: &mut Vec<Result<DumpEnd, DiagError>>,
     each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
+    share_one_arena();
     thread::scope(|scope| {
         let mut dumps = Vec::with_capacity(later.len() + 1);
         if let Some(Begun { diag, walk }) = current {
-            let (sender, reads) = sync_channel(AHEAD);
-            scope.spawn(move || send_reads(&diag, &sender));
+            let (sender, reads) = pipe();
+            scope.spawn(move || sender.send_all(&diag));
             dumps.push((walk, reads));
         }
         for request in later {
-            let (sender, reads) = sync_channel(AHEAD);
-            scope.spawn(move || match begin(request) {
-                Ok(Begun { diag, .. }) => send_reads(&diag, &sender),
-                // Whoever hung up has an error of its own.
-                Err(error) => drop(sender.send(Err(error))),
+            let (sender, reads) = pipe();
+            let is_needed_later = !dumps.is_empty();
+            scope.spawn(move || {
+                if is_needed_later {
+                    step_back();
+                }
+                match begin(request) {
+                    Ok(Begun { diag, .. }) => sender.send_all(&diag),
+                    // Whoever hung up has an error of its own.
+                    Err(error) => drop(sender.reads.send(Err(error))),
+                }
             });
             dumps.push((Walk::of_first_request(), reads));
         }
         for (walk, reads) in dumps {
-            ends.push(unless_sink(consume(walk, &reads, each))?);
+            ends.push(unless_sink(reads.consume(walk, each))?);
         }
         Ok(())
     })
 }
 
-/// Sends each read, up to the one that ends the dump or until the other side hangs up.
-fn send_reads(diag: &DiagSocket, sender: &SyncSender<Read>) {
-    loop {
-        let mut bytes = Vec::new();
-        let read = diag.receive_into(&mut bytes).map(|()| bytes);
-        let is_last = read.as_ref().map_or(true, |bytes| holds_end(bytes));
-        if sender.send(read).is_err() || is_last {
-            return;
+/// Has threads allocate where this one does: they allocate a handful of buffers, for which memory of
+/// their own would be mapped and touched.
+fn share_one_arena() {
+    // SAFETY: it sets a limit of the allocator.
+    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+}
+
+/// Has this thread run when there is a core that nobody else wants. With two cores, those are for
+/// the dump that is shown first and for whoever shows it.
+fn step_back() {
+    // If it may not, the listing only takes longer.
+    let _ = rustix::process::setpriority_process(None, 19);
+}
+
+/// Reads on their way, and their buffers on the way back.
+fn pipe() -> (ReadSender, ReadReceiver) {
+    let (reads, from_reader) = sync_channel(AHEAD);
+    let (buffers, used) = channel();
+    (ReadSender { reads, used }, ReadReceiver { reads: from_reader, buffers })
+}
+
+struct ReadSender {
+    reads: SyncSender<Read>,
+    used: Receiver<Vec<u8>>,
+}
+
+struct ReadReceiver {
+    reads: Receiver<Read>,
+    buffers: Sender<Vec<u8>>,
+}
+
+impl ReadSender {
+    /// Sends each read, up to the one that ends the dump or until the other side hangs up.
+    fn send_all(&self, diag: &DiagSocket) {
+        loop {
+            let mut bytes = self.used.try_recv().unwrap_or_default();
+            let read = diag.receive_into(&mut bytes).map(|()| bytes);
+            let is_last = read.as_ref().map_or(true, |bytes| holds_end(bytes));
+            if self.reads.send(read).is_err() || is_last {
+                return;
+            }
         }
+    }
+}
+
+impl ReadReceiver {
+    fn consume(
+        &self,
+        mut walk: Walk,
+        each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> Result<DumpEnd, DiagError> {
+        for read in &self.reads {
+            let bytes = read?;
+            if let Some(end) = walk.read(&bytes, each)? {
+                return Ok(end);
+            }
+            // A reader that has ended needs no more of them.
+            let _ = self.buffers.send(bytes);
+        }
+        Err(DiagError::Damaged("it ended without a last message"))
     }
 }
 
 /// Only the last read of a dump holds its end, and nothing comes after it to be read.
 fn holds_end(bytes: &[u8]) -> bool {
     messages(bytes).any(|message| message.is_ok_and(|message| message.is_last()))
-}
-
-fn consume(
-    mut walk: Walk,
-    reads: &Receiver<Read>,
-    each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
-) -> Result<DumpEnd, DiagError> {
-    for bytes in reads {
-        if let Some(end) = walk.read(&bytes?, each)? {
-            return Ok(end);
-        }
-    }
-    Err(DiagError::Damaged("it ended without a last message"))
 }
 
 /// The error of a sink is not one of the dump.

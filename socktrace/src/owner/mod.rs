@@ -76,8 +76,14 @@ const ITERATOR_PAYS: u64 = 6_000;
 const THREADS_PAY: u64 = 2_000;
 const MOST_THREADS: usize = 8;
 
-/// Collects the owners of all sockets; `root` is where /proc is.
-pub fn collect(wanted: Wanted, source: Source, root: &Path) -> Result<Owners, OwnersError> {
+/// Collects the owners of all sockets; `root` is where /proc is. `progress` is told now and then how
+/// many descriptors of sockets were found.
+pub fn collect(
+    wanted: Wanted,
+    source: Source,
+    root: &Path,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Owners, OwnersError> {
     let is_simple =
         wanted.granularity == Granularity::Processes && wanted.contexts == Contexts::None;
     let open_files = procfs::open_files(root);
@@ -86,10 +92,10 @@ pub fn collect(wanted: Wanted, source: Source, root: &Path) -> Result<Owners, Ow
         Source::Iterator if !shows_initial_pids(root) => {
             return Err(OwnersError::OtherNumbers { root: root.display().to_string() });
         }
-        Source::Iterator => return Ok(iterate()?),
+        Source::Iterator => return Ok(iterate(progress)?),
         Source::Auto if is_simple && open_files >= ITERATOR_PAYS && shows_initial_pids(root) => {
             // Where the kernel has no such iterator, the walk takes its time.
-            if let Ok(owners) = iterate() {
+            if let Ok(owners) = iterate(progress) {
                 return Ok(owners);
             }
         }
@@ -99,7 +105,7 @@ pub fn collect(wanted: Wanted, source: Source, root: &Path) -> Result<Owners, Ow
         ..THREADS_PAY => 1,
         _ => thread::available_parallelism().map_or(1, |cores| cores.get().min(MOST_THREADS)),
     };
-    Ok(walk::walk(wanted, root, threads)?)
+    Ok(walk::walk(wanted, root, threads, progress)?)
 }
 
 /// Whether the processes below `root` have the numbers that the iterator gives them.
@@ -110,8 +116,10 @@ fn shows_initial_pids(root: &Path) -> bool {
         && link("self/ns/pid").is_ok_and(|namespace| namespace == Path::new(INITIAL))
 }
 
-fn iterate() -> Result<Owners, IteratorError> {
+fn iterate(progress: &mut dyn FnMut(usize)) -> Result<Owners, IteratorError> {
+    const STRIDE: usize = 4096;
     let mut owners = Owners::default();
+    let mut count = 0;
     let mut task = None;
     SocketDescriptors::open()?.for_each(&mut |descriptor| {
         // A thread with descriptors of its own is none of the process.
@@ -126,6 +134,10 @@ fn iterate() -> Result<Owners, IteratorError> {
             }
         };
         task = Some((descriptor.tgid, id));
+        count += 1;
+        if usize::is_multiple_of(count, STRIDE) {
+            progress(count);
+        }
         owners.add_descriptor(Inode(descriptor.inode), id, descriptor.fd);
     })?;
     Ok(owners)
@@ -143,7 +155,8 @@ mod tests {
     #[test]
     fn the_iterator_is_not_asked_for_what_it_cannot_tell() {
         let threads = Wanted { granularity: Granularity::Threads, ..Wanted::default() };
-        let error = collect(threads, Source::Iterator, Path::new("/proc")).unwrap_err();
+        let error =
+            collect(threads, Source::Iterator, Path::new("/proc"), &mut |_| {}).unwrap_err();
         assert!(matches!(error, OwnersError::NotByIterator));
     }
 }

@@ -30,7 +30,12 @@ pub struct WalkError {
 
 /// Collects the owners of all sockets from a /proc, with that many threads. Processes that exit
 /// meanwhile are left out; those that may not be looked at are counted.
-pub(super) fn walk(wanted: Wanted, root: &Path, threads: usize) -> Result<Owners, WalkError> {
+pub(super) fn walk(
+    wanted: Wanted,
+    root: &Path,
+    threads: usize,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Owners, WalkError> {
     let failed = |source| WalkError { root: root.to_owned(), source };
     let proc = rustix::fs::openat(CWD, root, DIRECTORY, Mode::empty()).map_err(failed)?;
     let pids = processes(&proc).map_err(failed)?;
@@ -41,13 +46,7 @@ pub(super) fn walk(wanted: Wanted, root: &Path, threads: usize) -> Result<Owners
         owners.set_kernel_context(&context);
     }
     let walker = Walker { wanted, root, proc: proc.as_fd() };
-    if threads <= 1 {
-        for pid in pids {
-            walker.process(pid).add_to(&mut owners);
-        }
-        return Ok(owners);
-    }
-    for process in walker.side_by_side(&pids, threads) {
+    for process in walker.side_by_side(&pids, threads, progress) {
         process.add_to(&mut owners);
     }
     Ok(owners)
@@ -84,6 +83,11 @@ struct Task {
 }
 
 impl Process {
+    /// Whether there is nothing to tell of it.
+    fn is_nothing(&self) -> bool {
+        self.tasks.is_empty() && !self.is_refused && self.failed.is_none()
+    }
+
     /// Notes why something of it could not be read, unless it is because it has exited.
     fn note(&mut self, error: Errno) {
         match error {
@@ -158,20 +162,31 @@ struct Walker<'a> {
 
 impl Walker<'_> {
     /// All processes, in their order: each thread takes the next one that nobody has taken.
-    fn side_by_side(self, pids: &[u32], threads: usize) -> Vec<Process> {
-        let next = AtomicUsize::new(0);
-        let work = || {
+    fn side_by_side(
+        self,
+        pids: &[u32],
+        threads: usize,
+        progress: &mut dyn FnMut(usize),
+    ) -> Vec<Process> {
+        let (next, found) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let work = |progress: &mut dyn FnMut(usize)| {
             let mut done = Vec::new();
             while let at = next.fetch_add(1, Ordering::Relaxed)
                 && let Some(pid) = pids.get(at)
             {
-                done.push((at, self.process(*pid)));
+                let process = self.process(*pid);
+                let count: usize = process.tasks.iter().map(|task| task.descriptors.len()).sum();
+                progress(found.fetch_add(count, Ordering::Relaxed) + count);
+                if !process.is_nothing() {
+                    done.push((at, process));
+                }
             }
             done
         };
         let mut all = thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
-            let mut all = work();
+            let start = |_| scope.spawn(|| work(&mut |_| {}));
+            let others: Vec<_> = (1..threads).map(start).collect();
+            let mut all = work(progress);
             for other in others {
                 match other.join() {
                     Ok(done) => all.extend(done),
@@ -356,13 +371,13 @@ mod tests {
         let mut expected = [listener.as_raw_fd() as u32, copy.as_raw_fd() as u32];
         expected.sort_unstable_by(|a, b| b.cmp(a));
 
-        let owners = walk(Wanted::default(), Path::new("/proc"), 1).unwrap();
+        let owners = walk(Wanted::default(), Path::new("/proc"), 1, &mut |_| {}).unwrap();
         let mine: Vec<_> = owners.holders(inode).filter(|h| h.pid == std::process::id()).collect();
         assert_eq!(mine.iter().map(|h| h.fd).collect::<Vec<_>>(), expected);
         assert!(mine.iter().all(|h| h.tid == h.pid && h.process_context.is_none()));
 
         let threads = Wanted { granularity: Granularity::Threads, ..Wanted::default() };
-        let owners = walk(threads, Path::new("/proc"), 3).unwrap();
+        let owners = walk(threads, Path::new("/proc"), 3, &mut |_| {}).unwrap();
         let this_thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         let by_thread = owners.holders(inode).filter(|h| h.tid == this_thread).count();
         assert_eq!(by_thread, expected.len());
@@ -370,7 +385,7 @@ mod tests {
 
     #[test]
     fn a_proc_that_is_not_there_is_an_error() {
-        let error = walk(Wanted::default(), Path::new("/nonexistent"), 1).unwrap_err();
+        let error = walk(Wanted::default(), Path::new("/nonexistent"), 1, &mut |_| {}).unwrap_err();
         assert!(error.to_string().contains("/nonexistent"), "{error}");
     }
 }

@@ -103,22 +103,25 @@ impl Hidden {
     }
 }
 
-/// Fields are held back until there is this much of them, for widths that hold for all.
-const HELD_BYTES: usize = 5 << 20;
-/// What a held field costs beside its text, as `ss` counts it.
+/// Fields are held back for widths that hold for all, until they would fill this many blocks of
+/// this size in `ss`: it begins another one where a field does not fit, and lays out when it has
+/// begun the last.
+const HELD_BLOCKS: usize = 5;
+const HELD_BLOCK: usize = (1 << 20) - 16;
+/// What a held field costs there beside its text, which is padded to an even length.
 const FIELD_OVERHEAD: usize = 2;
-const WRITE_BYTES: usize = 128 << 10;
+const WRITE_BYTES: usize = 32 << 10;
 
 /// The fields of one row, or any text that is compared whole.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Row {
     text: Box<[u8]>,
-    lengths: Box<[u32]>,
+    lengths: Lengths,
 }
 
 impl Row {
     pub fn of_text(text: &[u8]) -> Row {
-        Row { text: text.into(), lengths: Box::default() }
+        Row { text: text.into(), lengths: Lengths::default() }
     }
 
     pub fn text(&self) -> &[u8] {
@@ -135,7 +138,8 @@ pub struct Listing<'w> {
     widest: [usize; COUNT],
     text: Vec<u8>,
     /// The length of each visible field in `text`, row by row.
-    lengths: Vec<u32>,
+    lengths: Lengths,
+    held: Held,
     current: usize,
     field_start: usize,
     laid_out: Vec<u8>,
@@ -151,7 +155,8 @@ impl<'w> Listing<'w> {
             hidden,
             widest: [0; COUNT],
             text: Vec::new(),
-            lengths: Vec::new(),
+            lengths: Lengths::default(),
+            held: Held::default(),
             current: 0,
             field_start: 0,
             laid_out: Vec::new(),
@@ -185,7 +190,7 @@ impl<'w> Listing<'w> {
             self.close_field();
         }
         self.current = 0;
-        if self.text.len() + self.lengths.len() * FIELD_OVERHEAD >= HELD_BYTES {
+        if self.held.is_full() {
             self.lay_out()?;
         }
         Ok(())
@@ -198,8 +203,8 @@ impl<'w> Listing<'w> {
         }
         self.current = 0;
         self.field_start = 0;
-        let row =
-            Row { text: self.text.as_slice().into(), lengths: self.lengths.as_slice().into() };
+        self.held = Held::default();
+        let row = Row { text: self.text.as_slice().into(), lengths: self.lengths.clone() };
         self.text.clear();
         self.lengths.clear();
         row
@@ -208,9 +213,9 @@ impl<'w> Listing<'w> {
     /// Adds a row of a listing with the same columns, with a mark before it.
     pub fn row(&mut self, mark: &str, row: &Row) -> io::Result<()> {
         let mut rest = &row.text[..];
-        let visible = Column::ALL.into_iter().filter(|column| !self.hidden.contains(*column));
-        for (column, len) in visible.collect::<Vec<_>>().into_iter().zip(&row.lengths) {
-            let (text, after) = rest.split_at(*len as usize);
+        let mut lengths = row.lengths.iter();
+        for column in Column::ALL.into_iter().filter(|c| self.shows(*c)).collect::<Vec<_>>() {
+            let (text, after) = rest.split_at(lengths.next_length());
             rest = after;
             let text = if column == Column::Mark { mark.as_bytes() } else { text };
             self.field(column).extend_from_slice(text);
@@ -235,7 +240,8 @@ impl<'w> Listing<'w> {
                 _ => len,
             };
             self.widest[self.current] = self.widest[self.current].max(counted);
-            self.lengths.push(u32::try_from(len).unwrap_or(u32::MAX));
+            self.lengths.push(len);
+            self.held.add(len);
             self.field_start = self.text.len();
         }
         self.current += 1;
@@ -253,9 +259,10 @@ impl<'w> Listing<'w> {
         let text = std::mem::take(&mut self.text);
         let lengths = std::mem::take(&mut self.lengths);
         let mut rest = &text[..];
-        for row in lengths.chunks_exact(visible.len()) {
-            for (i, (column, len)) in visible.iter().zip(row).enumerate() {
-                let (field, after) = rest.split_at(*len as usize);
+        let mut fields = lengths.iter();
+        while !fields.is_at_end() {
+            for (i, column) in visible.iter().enumerate() {
+                let (field, after) = rest.split_at(fields.next_length());
                 rest = after;
                 let delimiter = if i == 0 { 0 } else { column.delimiter() };
                 self.pad(delimiter);
@@ -279,6 +286,7 @@ impl<'w> Listing<'w> {
         self.text.clear();
         self.lengths = lengths;
         self.lengths.clear();
+        self.held = Held::default();
         self.last_ext = 0;
         self.field_start = 0;
         Ok(())
@@ -310,6 +318,88 @@ impl<'w> Listing<'w> {
             spread(&mut widths, screen);
         }
         widths
+    }
+}
+
+/// Lengths, each in as few bytes as it takes: seven bits in a byte, the lowest first, and the eighth
+/// if there are more. Nearly all take one.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
+struct Lengths {
+    bytes: Vec<u8>,
+}
+
+impl Lengths {
+    #[inline]
+    fn push(&mut self, length: usize) {
+        let mut rest = length;
+        while rest > 0x7f {
+            self.bytes.push(rest as u8 | 0x80);
+            rest >>= 7;
+        }
+        self.bytes.push(rest as u8);
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+    }
+
+    fn iter(&self) -> LengthsIter<'_> {
+        LengthsIter { rest: &self.bytes }
+    }
+}
+
+struct LengthsIter<'a> {
+    rest: &'a [u8],
+}
+
+impl LengthsIter<'_> {
+    fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    #[inline]
+    fn next_length(&mut self) -> usize {
+        if let Some((byte @ ..0x80, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            return usize::from(*byte);
+        }
+        let (mut length, mut shift) = (0, 0);
+        while let Some((byte, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            length |= usize::from(byte & 0x7f) << shift;
+            shift += 7;
+            if byte & 0x80 == 0 {
+                break;
+            }
+        }
+        length
+    }
+}
+
+/// How much is held, as `ss` counts it.
+struct Held {
+    blocks: usize,
+    /// Of the last block.
+    used: usize,
+}
+
+impl Default for Held {
+    fn default() -> Held {
+        Held { blocks: 1, used: 0 }
+    }
+}
+
+impl Held {
+    fn add(&mut self, length: usize) {
+        if self.used + FIELD_OVERHEAD + length > HELD_BLOCK {
+            self.blocks += 1;
+            self.used = 0;
+        }
+        self.used += FIELD_OVERHEAD + length.next_multiple_of(2);
+    }
+
+    fn is_full(&self) -> bool {
+        self.blocks >= HELD_BLOCKS
     }
 }
 
@@ -399,7 +489,40 @@ mod tests {
         for _ in 0..40 {
             listing.field(Column::Ext).resize(1 << 20, b'x');
             listing.end_row().unwrap();
-            assert!(listing.text.len() < HELD_BYTES + (2 << 20));
+            assert!(listing.text.len() <= HELD_BLOCKS << 20);
         }
+    }
+
+    #[test]
+    fn as_many_rows_are_laid_out_together_as_in_ss() {
+        // The lengths of the fields of a row, and after how many rows of them `ss` 7.3 lays out.
+        for (fields, rows) in [
+            (&[5, 10, 4, 10, 2, 0][..], 95_324),
+            (&[5, 6, 6, 10, 4, 10, 2, 11], 58_254),
+            (&[5, 6, 6, 10, 4, 10, 2, 16], 55_188),
+            (&[5, 6, 6, 14, 5, 10, 2, 0], 63_549),
+            (&[5, 14, 5, 10, 2, 14], 65_535),
+        ] {
+            let mut held = Held::default();
+            let mut count = 0;
+            while !held.is_full() {
+                fields.iter().for_each(|length| held.add(*length));
+                count += 1;
+            }
+            assert_eq!(count, rows, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn lengths_are_read_back() {
+        let all = [0, 1, 127, 128, 300, 16_383, 16_384, 1 << 20, usize::MAX];
+        let mut lengths = Lengths::default();
+        all.iter().for_each(|length| lengths.push(*length));
+        let mut iter = lengths.iter();
+        for length in all {
+            assert!(!iter.is_at_end());
+            assert_eq!(iter.next_length(), length);
+        }
+        assert!(iter.is_at_end());
     }
 }

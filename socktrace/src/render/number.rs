@@ -81,6 +81,35 @@ pub fn milli(out: &mut Vec<u8>, thousandths: u32) {
     }
 }
 
+/// `%g` of `numerator / denominator`, exactly: what is no whole number of units below six digits.
+pub fn quotient(out: &mut Vec<u8>, numerator: u32, denominator: u32) {
+    const DIGITS: i32 = 6;
+    let (n, d) = (u64::from(numerator), u64::from(denominator));
+    // Between 1 and 100,000 there is no exponent, and scaling stays within 64 bits.
+    let whole = n / d.max(1);
+    if !(1..100_000).contains(&whole) {
+        return general(out, f64::from(numerator) / f64::from(denominator), 6);
+    }
+    let decimals = DIGITS - 1 - whole.ilog10() as i32;
+    let scale = 10u64.pow(decimals as u32);
+    let (mut scaled, rest) = (n * scale / d, n * scale % d);
+    // Half goes to the even one, as printf rounds.
+    if rest * 2 > d || rest * 2 == d && scaled % 2 == 1 {
+        scaled += 1;
+    }
+    unsigned(out, scaled / scale);
+    let mut fraction = scaled % scale;
+    if fraction != 0 {
+        let mut digits = decimals as usize;
+        while fraction.is_multiple_of(10) {
+            fraction /= 10;
+            digits -= 1;
+        }
+        out.push(b'.');
+        zero_padded(out, fraction, digits);
+    }
+}
+
 /// `%.{precision}g`.
 pub fn general(out: &mut Vec<u8>, value: f64, precision: usize) {
     let start = out.len();
@@ -181,6 +210,17 @@ mod tests {
             assert_eq!(
                 text(|out| milli(out, value)),
                 text(|out| general(out, f64::from(value) / 1000.0, 6))
+            );
+        }
+    }
+
+    #[test]
+    fn quotients_agree_with_general() {
+        for numerator in (0..60_000).chain((60_000..40_000_000).step_by(997)).chain([u32::MAX]) {
+            assert_eq!(
+                text(|out| quotient(out, numerator, 256)),
+                text(|out| general(out, f64::from(numerator) / 256.0, 6)),
+                "{numerator}"
             );
         }
     }

@@ -72,6 +72,7 @@ impl Output<'_, '_> {
 }
 
 /// What a recorder keeps of each socket.
+#[allow(clippy::large_enum_variant, reason = "there is one")]
 pub enum Form<'a, 'w> {
     Columns(Printer<'a, 'w>),
     Json(JsonListing<'a, 'w>),

@@ -1,6 +1,6 @@
 //! The `-i` line of TCP: `struct tcp_info` and what congestion control and upper layers add.
 
-use super::number::{RateStyle, general, hex, labelled, milli, rate, unsigned, write_to};
+use super::number::{RateStyle, hex, labelled, milli, quotient, rate, unsigned, write_to};
 use crate::socket::{
     CongestionInfo, Inet, MptcpInfo, MptcpSubflow, ProcTcp, State, TcpInfo, TcpOption, Timer,
     TlsInfo, UlpInfo,
@@ -118,7 +118,7 @@ fn congestion_info(out: &mut Vec<u8>, info: &CongestionInfo, style: RateStyle) {
             for (label, gain) in [(",pacing_gain:", pacing_gain), (",cwnd_gain:", cwnd_gain)] {
                 if gain != 0 {
                     out.extend_from_slice(label.as_bytes());
-                    general(out, f64::from(gain) / 256.0, 6);
+                    quotient(out, gain, 256);
                 }
             }
             out.push(b')');

@@ -122,6 +122,7 @@ impl Lister<'_, '_, '_> {
         killer: Option<&mut DiagSocket>,
     ) -> Result<()> {
         let Some(socket) = inet::decode(request.table, message) else { return Ok(()) };
+        self.progress.socket();
         if !self.plan.select.families.contains(socket.family) {
             return Ok(());
         }

@@ -3,6 +3,7 @@
 mod explain;
 mod inet;
 mod local;
+mod progress;
 pub(crate) mod scope;
 mod watch;
 
@@ -36,6 +37,7 @@ use crate::render::{Printer, escape};
 use crate::say::complain;
 use crate::socket::{Socket, Table, TableSet};
 use crate::{netns, owner, procfs};
+use progress::{Erasing, Progress};
 
 /// Why nothing was listed.
 #[derive(Debug, thiserror::Error)]
@@ -112,6 +114,7 @@ pub fn run(
     }
     let session = Session {
         storage: StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?,
+        progress: Progress::begin(plan.watch.is_none() && plan.task != Task::Events),
         plan,
         expr,
         names,
@@ -125,7 +128,8 @@ pub fn run(
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
         return Ok(inet::dump_tcp(&session.plan, session.expr.as_ref(), path, file, out)?);
     }
-    let mut output = session.output(out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
+    let mut out = Erasing { out, progress: &session.progress };
+    let mut output = session.output(&mut out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
     session.list(owners.as_ref(), &mut output)?;
     Ok(output.finish().context(CANNOT_WRITE)?)
 }
@@ -137,6 +141,7 @@ struct Session {
     plan: Plan,
     expr: Option<Expr>,
     storage: StorageRequest,
+    progress: Progress,
     names: Names,
     homes: Homes,
 }
@@ -199,8 +204,9 @@ impl Session {
                 netns: Some(()).filter(|()| asks_netns).and_then(|()| netns::current()),
                 missing: Some(&missing),
             };
-            let (plan, expr, storage) = (&self.plan, self.expr.as_ref(), &self.storage);
-            let mut lister = Lister { plan, expr, around, storage, output };
+            let Session { plan, storage, progress, .. } = self;
+            let mut lister =
+                Lister { plan, expr: self.expr.as_ref(), around, storage, progress, output };
             match plan.task {
                 Task::Events => lister.events(),
                 _ => lister.tables(),
@@ -218,7 +224,7 @@ impl Session {
 
     fn read_owners(&self) -> Result<Option<Owners>> {
         let by_filter = self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Owners));
-        read_owners(&self.plan, by_filter)
+        read_owners(&self.plan, by_filter, &self.progress)
     }
 }
 
@@ -271,7 +277,7 @@ fn print_summary(namespace: Option<&Namespace>, out: &mut dyn Write) -> Result<(
     out.write_all(&text).context("cannot write the summary")
 }
 
-fn read_owners(plan: &Plan, asked_by_filter: bool) -> Result<Option<Owners>> {
+fn read_owners(plan: &Plan, asked_by_filter: bool, progress: &Progress) -> Result<Option<Owners>> {
     if plan.show.holders == Holders::Hidden && !plan.show.container && !asked_by_filter {
         return Ok(None);
     }
@@ -280,7 +286,9 @@ fn read_owners(plan: &Plan, asked_by_filter: bool) -> Result<Option<Owners>> {
         Holders::Hidden | Holders::Processes => Granularity::Processes,
     };
     let wanted = Wanted { granularity, contexts: plan.show.contexts };
-    let owners = owner::collect(wanted, plan.owners, &procfs::root())?;
+    let owners = owner::collect(wanted, plan.owners, &procfs::root(), &mut |count| {
+        progress.descriptors(count);
+    })?;
     // `ss` is silent here, and scripts may take stderr for part of the listing. But a filter by
     // owners that not all are known of may leave out what it should not.
     if owners.refused() > 0 && (asked_by_filter || io::stderr().is_terminal()) {
@@ -350,6 +358,7 @@ impl StorageRequest {
 struct Lister<'p, 'a, 'w> {
     plan: &'p Plan,
     storage: &'p StorageRequest,
+    progress: &'p Progress,
     expr: Option<&'p Expr>,
     around: Surroundings<'p>,
     output: &'p mut Output<'a, 'w>,
@@ -388,6 +397,7 @@ impl Lister<'_, '_, '_> {
 
     /// Prints a socket if the whole of the filter holds for it.
     fn print(&mut self, socket: &Socket<'_>) -> Result<()> {
+        self.progress.socket();
         if !self.holds(self.expr, socket) {
             return Ok(());
         }

@@ -1,6 +1,7 @@
 //! Benchmarks that anyone can run: both sides in turn, in one run, and the ratio.
 
 mod churn;
+mod instructions;
 mod measure;
 mod peak;
 mod population;
@@ -23,6 +24,8 @@ pub(crate) use population::{Role, populate};
 pub(crate) enum Bench {
     /// Listings of many sockets, beside ss
     Snapshot(Snapshot),
+    /// Instructions of a socket on its way from a recorded dump to its line
+    Instructions(instructions::Instructions),
     /// Connections that come and go at full speed, untraced and traced
     Churn(churn::Churn),
 }
@@ -56,6 +59,7 @@ const HARDLY_ANY: u32 = 100;
 pub(crate) fn run(bench: &Bench) -> Result<()> {
     match bench {
         Bench::Snapshot(options) => snapshot(options),
+        Bench::Instructions(options) => instructions::run(options),
         Bench::Churn(options) => churn::run(options),
     }
 }

@@ -21,7 +21,7 @@ const THREADS: usize = 64;
 /// Adds the processes that hold the sockets of the evidence.
 pub(super) fn add(evidence: &mut Evidence, homes: &Homes) -> Result<()> {
     let root = procfs::root();
-    let owners = owner::collect(Wanted::default(), Source::Auto, &root)?;
+    let owners = owner::collect(Wanted::default(), Source::Auto, &root, &mut |_| {})?;
     let mut processes = Processes { refused: owners.refused(), ..Processes::default() };
     for inode in inodes(evidence) {
         let mut pids: Vec<u32> = owners.holders(inode).map(|holder| holder.pid).collect();
