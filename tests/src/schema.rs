@@ -19,13 +19,22 @@ impl Schema {
         assert!(faults.is_empty(), "{faults:#?}\nin {value:#}");
     }
 
-    /// Checks a socket, a summary or an event by the keys that tell them apart.
+    /// Checks an object by the keys that tell them apart.
     pub fn check_entry(&self, value: &Value) {
         match value.get("event").and_then(Value::as_str) {
             Some(event) => self.check(&format!("event_{event}"), value),
-            None if value.get("summary").is_some() => self.check("summary", value),
-            None if value.get("reach").is_some() => self.check("service", value),
-            None => self.check("socket", value),
+            None => {
+                let told_by = [
+                    ("summary", "summary"),
+                    ("reach", "service"),
+                    ("share_percent", "count"),
+                    ("findings", "audit"),
+                    ("rule", "finding"),
+                    ("verdict", "check"),
+                ];
+                let found = told_by.into_iter().find(|(key, _)| value.get(key).is_some());
+                self.check(found.map_or("socket", |(_, definition)| definition), value);
+            }
         }
     }
 
@@ -79,6 +88,7 @@ impl Schema {
         for (key, value) in object {
             match schema["properties"].get(key) {
                 Some(property) => self.validate(property, value, &format!("{at}.{key}"), faults),
+                None if schema["additionalProperties"] != false => {}
                 None => faults.push(format!("{at}: the schema has no {key:?}")),
             }
         }

@@ -1,5 +1,6 @@
 //! `--json` and `--json-lines`: what the schema promises, and what the columns say.
 
+use std::os::unix::ffi::OsStrExt;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -64,6 +65,79 @@ fn every_listing_is_as_the_schema_says() {
             schema.check_entry(&serde_json::from_str(line).unwrap());
         }
     });
+}
+
+#[test]
+fn every_view_is_as_the_schema_says() {
+    require_root!();
+    let schema = Schema::of_socktrace();
+    in_namespace(|| {
+        let _population = Population::start(PROGRAM, Kind::Everything);
+        for line in [
+            "listen -j",
+            "states -j",
+            "states -j --by process,port",
+            "states --json-lines --by user,cgroup,local,peer",
+            "states -j --by sport,dport -n",
+        ] {
+            let text = output(line);
+            let objects: Vec<Value> = match line.contains("lines") {
+                true => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
+                false => serde_json::from_str(&text).unwrap(),
+            };
+            assert!(!objects.is_empty(), "{line}");
+            objects.iter().for_each(|object| schema.check_entry(object));
+        }
+        // Their exit code says what they found.
+        for command in ["audit", "doctor"] {
+            let output = socktrace().args([command, "--json"]).output().unwrap();
+            match serde_json::from_slice(&output.stdout) {
+                Ok(Value::Array(checks)) => {
+                    checks.iter().for_each(|check| schema.check_entry(check))
+                }
+                Ok(report) => schema.check_entry(&report),
+                Err(error) => panic!("{command}: {error}: {output:?}"),
+            }
+        }
+    });
+}
+
+#[test]
+fn hostile_names_come_through_whole() {
+    require_root!();
+    let path = std::env::temp_dir().join(format!("socktrace-hostile-{}", std::process::id()));
+    std::fs::create_dir_all(&path).unwrap();
+    for (name, text, hex) in [
+        (&b"quo\"te\\slash"[..], "quo\"te\\slash", None),
+        (b"new\nline\ttab", "new\nline\ttab", None),
+        (b"\x1b[31mred\xc2\x9b", "\u{1b}[31mred\u{9b}", None),
+        ("ünïcödé".as_bytes(), "ünïcödé", None),
+        (b"caf\xe9\xff", "caf\u{fffd}\u{fffd}", Some("636166e9ff")),
+    ] {
+        let file = path.join(std::ffi::OsStr::from_bytes(name));
+        let (comm, listener) = std::thread::scope(|scope| {
+            let inside = scope.spawn(|| {
+                let comm = std::ffi::CString::new(&name[..name.len().min(15)]).unwrap();
+                rustix::thread::set_name(&comm).unwrap();
+                let listener = std::os::unix::net::UnixListener::bind(&file).unwrap();
+                let sockets = array("-xlpTj");
+                let mine = sockets.into_iter().find(|socket| {
+                    socket["local"]["path"].as_str().is_some_and(|path| path.ends_with(text))
+                });
+                (mine, listener)
+            });
+            inside.join().unwrap()
+        });
+        let socket = comm.unwrap_or_else(|| panic!("{text:?} is not listed"));
+        let owners = socket["owners"].as_array().unwrap();
+        assert!(owners.iter().any(|owner| owner["comm"] == text), "{owners:?}");
+        if let Some(hex) = hex {
+            assert!(socket["local"]["path_hex"].as_str().unwrap().ends_with(hex));
+            assert!(owners.iter().any(|owner| owner["comm_hex"] == hex), "{owners:?}");
+        }
+        drop(listener);
+    }
+    std::fs::remove_dir_all(&path).unwrap();
 }
 
 #[test]

@@ -12,7 +12,7 @@ use super::{address, escape};
 use crate::counts::{Count, Counts, Key, Part};
 use crate::filter::Transport;
 use crate::names::Names;
-use crate::socket::{Socket, Table as SocketTable};
+use crate::socket::Socket;
 
 /// Counts on their way to `out`, where they are written once all sockets are counted.
 pub struct CountsListing<'a, 'w> {
@@ -86,28 +86,6 @@ fn table(out: &mut Vec<u8>, counts: &Counts<'_>, names: &Names, has_heading: boo
     table.write(out, "", has_heading);
 }
 
-/// As `ss` names it in its first column.
-fn netid(table: SocketTable) -> &'static str {
-    match table {
-        SocketTable::Tcp => "tcp",
-        SocketTable::Mptcp => "mptcp",
-        SocketTable::Dccp => "dccp",
-        SocketTable::Udp => "udp",
-        SocketTable::Raw => "raw",
-        SocketTable::UnixDgram => "u_dgr",
-        SocketTable::UnixStream => "u_str",
-        SocketTable::UnixSeqpacket => "u_seq",
-        SocketTable::PacketDgram => "p_dgr",
-        SocketTable::PacketRaw => "p_raw",
-        SocketTable::Netlink => "nl",
-        SocketTable::Sctp => "sctp",
-        SocketTable::VsockStream => "v_str",
-        SocketTable::VsockDgram => "v_dgr",
-        SocketTable::Tipc => "tipc",
-        SocketTable::Xdp => "xdp",
-    }
-}
-
 fn heading(key: Key) -> &'static str {
     match key {
         Key::Netid => "Netid",
@@ -143,7 +121,7 @@ fn text(part: Part, counts: &Counts<'_>, names: &Names) -> String {
     let mut out = Vec::new();
     match part {
         Part::None => out.push(b'-'),
-        Part::Netid(table) => out.extend_from_slice(netid(table).as_bytes()),
+        Part::Netid(table) => out.extend_from_slice(table.netid().as_bytes()),
         Part::State(state) => out.extend_from_slice(state.name().as_bytes()),
         Part::Process(index) => {
             let (pid, comm) = counts.process(index);
@@ -184,7 +162,7 @@ fn json(out: &mut Vec<u8>, group: &[Part], count: Count, counts: &Counts<'_>, na
 fn member(object: &mut Object<'_>, key: Key, part: Part, counts: &Counts<'_>, names: &Names) {
     match part {
         Part::None => {}
-        Part::Netid(table) => object.value("netid", netid(table)),
+        Part::Netid(table) => object.value("netid", table.netid()),
         Part::State(state) => object.value("state", state.name()),
         Part::Process(index) => {
             let (pid, comm) = counts.process(index);

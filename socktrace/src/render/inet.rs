@@ -281,18 +281,6 @@ pub(super) fn timer_name(kind: TimerKind) -> Option<&'static str> {
     })
 }
 
-/// What stands for the sockets of a table, whatever they call themselves.
-pub(super) fn table_name(table: Table) -> &'static str {
-    match table {
-        Table::Raw => "raw",
-        Table::Udp => "udp",
-        Table::Dccp => "dccp",
-        Table::Sctp => "sctp",
-        Table::Mptcp => "mptcp",
-        _ => "tcp",
-    }
-}
-
 fn timer(out: &mut Vec<u8>, timer: &Timer) {
     let Some(name) = timer_name(timer.kind) else { return };
     write_to(out, format_args!(" timer:({name},"));

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::escape;
-use super::inet::{host, table_name, transport};
+use super::inet::{host, transport};
 use super::json::listing::Framing;
 use super::json::service;
 use super::json::write::Object;
@@ -123,7 +123,7 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
                 (None, None) => {}
             });
         }
-        field(&|out| out.extend_from_slice(table_name(service.table).as_bytes()));
+        field(&|out| out.extend_from_slice(service.table.netid().as_bytes()));
         field(&|out| {
             host(out, self.known.names, service.local.addr);
             if let Some((_, name)) = &service.interface {

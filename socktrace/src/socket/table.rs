@@ -44,6 +44,28 @@ impl Table {
         Table::Xdp,
     ];
 
+    /// As `ss` names it in its first column, where the socket itself says no more.
+    pub fn netid(self) -> &'static str {
+        match self {
+            Table::Tcp => "tcp",
+            Table::Mptcp => "mptcp",
+            Table::Dccp => "dccp",
+            Table::Udp => "udp",
+            Table::Raw => "raw",
+            Table::UnixDgram => "u_dgr",
+            Table::UnixStream => "u_str",
+            Table::UnixSeqpacket => "u_seq",
+            Table::PacketDgram => "p_dgr",
+            Table::PacketRaw => "p_raw",
+            Table::Netlink => "nl",
+            Table::Sctp => "sctp",
+            Table::VsockStream => "v_str",
+            Table::VsockDgram => "v_dgr",
+            Table::Tipc => "tipc",
+            Table::Xdp => "xdp",
+        }
+    }
+
     /// The families whose sockets the table holds.
     pub fn families(self) -> FamilySet {
         match self {

@@ -151,7 +151,9 @@ fn transition(object: &mut Object<'_>, step: &Transition) {
         info.value("bytes_acked", traffic.bytes_acked);
         info.value("bytes_received", traffic.bytes_received);
         info.value("bytes_sent", traffic.bytes_sent);
-        counters(&mut info, traffic);
+        info.value("bytes_retrans", traffic.bytes_retrans);
+        info.value("total_retrans", traffic.total_retrans);
+        times(&mut info, traffic);
     }
 }
 
@@ -170,6 +172,10 @@ fn retransmission(object: &mut Object<'_>, again: &Retransmission) {
 fn counters(object: &mut Object<'_>, traffic: &Traffic) {
     object.value("bytes_retrans", traffic.bytes_retrans);
     object.value("retrans", traffic.total_retrans);
+    times(object, traffic);
+}
+
+fn times(object: &mut Object<'_>, traffic: &Traffic) {
     object.known("rtt_us", traffic.rtt.map(|rtt| rtt.us));
     object.known("rttvar_us", traffic.rtt.map(|rtt| rtt.var_us));
     object.known("min_rtt_us", traffic.min_rtt_us);

@@ -8,8 +8,8 @@ use crate::render::number::write_to;
 use crate::render::packet::{FANOUTS, FLAGS};
 use crate::render::unix::device_numbers;
 use crate::socket::{
-    Netlink, Packet, PacketDetail, PacketRing, State, Table, Tipc, TipcCongestion, Unix, Vsock,
-    Xdp, XdpDetail,
+    Netlink, Packet, PacketDetail, PacketRing, State, Tipc, TipcCongestion, Unix, Vsock, Xdp,
+    XdpDetail,
 };
 
 /// What stands for any CID or port of VSOCK.
@@ -17,14 +17,7 @@ const VSOCK_ANY: u32 = u32::MAX;
 
 impl Members<'_> {
     pub(super) fn unix(&self, object: &mut Object<'_>, socket: &Unix<'_>) {
-        object.value(
-            "netid",
-            match socket.table {
-                Table::UnixStream => "u_str",
-                Table::UnixSeqpacket => "u_seq",
-                _ => "u_dgr",
-            },
-        );
+        object.value("netid", socket.table.netid());
         object.value("family", "unix");
         object.value("state", socket.state.name());
         self.queues(object, socket.recv_queue, socket.send_queue);
@@ -60,7 +53,7 @@ impl Members<'_> {
     }
 
     pub(super) fn packet(&self, object: &mut Object<'_>, socket: &Packet<'_>) {
-        object.value("netid", if socket.table == Table::PacketRaw { "p_raw" } else { "p_dgr" });
+        object.value("netid", socket.table.netid());
         object.value("family", "packet");
         object.value("state", State::Close.name());
         self.queues(object, socket.recv_queue, 0);

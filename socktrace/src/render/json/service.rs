@@ -3,13 +3,13 @@
 use super::write::Object;
 use super::{address, home, owner};
 use crate::listeners::{Queue, Service};
-use crate::render::inet::{table_name, transport};
+use crate::render::inet::transport;
 use crate::render::known::Known;
 use crate::render::users::HolderStyle;
 use crate::socket::Family;
 
 pub fn service(object: &mut Object<'_>, service: &Service, known: &Known<'_>) {
-    object.value("netid", table_name(service.table));
+    object.value("netid", service.table.netid());
     object.value("family", if service.family == Family::Inet6 { "inet6" } else { "inet" });
     {
         let mut local = object.object("local");

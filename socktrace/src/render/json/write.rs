@@ -1,6 +1,9 @@
 //! Objects and arrays, written straight into the output buffer: no tree, no allocation.
 
+use std::io::{self, Write};
+
 use serde::Serialize;
+use serde_json::ser::Formatter;
 
 /// A JSON object that is being written; dropping it closes it. Keys are words of the schema.
 pub struct Object<'a> {
@@ -156,7 +159,26 @@ impl Drop for Array<'_> {
 }
 
 fn serialize(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    serde_json::to_writer(out, value).expect("numbers and words serialize into a Vec");
+    let mut serializer = serde_json::Serializer::with_formatter(out, Safe);
+    value.serialize(&mut serializer).expect("numbers and words serialize into a Vec");
+}
+
+/// Escapes in strings what [`escaped`] does, beyond what JSON asks for.
+struct Safe;
+
+impl Formatter for Safe {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        if fragment.bytes().all(is_plain) {
+            return writer.write_all(fragment.as_bytes());
+        }
+        let mut safe = Vec::new();
+        fragment.chars().for_each(|character| escaped(&mut safe, character));
+        writer.write_all(&safe)
+    }
 }
 
 /// A string of any bytes, quoted; whether it says all of them. What is not UTF-8 becomes U+FFFD.
@@ -264,6 +286,9 @@ mod tests {
             assert_eq!(object(|object| object.bytes("n", name)), expected);
             let written = object(|object| object.written("n", |out| out.extend_from_slice(name)));
             assert_eq!(written, expected, "as written");
+            if let Ok(name) = std::str::from_utf8(name) {
+                assert_eq!(object(|object| object.value("n", name)), expected, "as a value");
+            }
         }
     }
 
