@@ -7,9 +7,10 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::process::{Child, Command, Stdio};
 
+use rustix::thread::CapabilitySet;
 use serde_json::Value;
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::process::socktrace;
+use socktrace_tests::process::{socktrace, without_capabilities};
 use socktrace_tests::require_root;
 use socktrace_tests::schema::Schema;
 
@@ -192,6 +193,22 @@ fn what_names_no_namespace_is_said() {
     }
     let output = socktrace().args(["-G", "-N", "x", "-t"]).output().unwrap();
     assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn whoever_may_enter_no_other_namespace_has_his_own() {
+    require_root!();
+    in_namespace(|| {
+        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 7373)).unwrap();
+        let mut command = socktrace();
+        command.args(["-Gtlnj", "sport = 7373"]);
+        without_capabilities(&mut command, &[CapabilitySet::SYS_ADMIN]);
+        let output = command.output().unwrap();
+        let sockets: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(sockets.len(), 1, "{output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert!(stderr.contains("network namespaces may not be entered"), "{stderr}");
+    });
 }
 
 #[test]

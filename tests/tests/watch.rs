@@ -66,6 +66,18 @@ fn a_pipe_has_blocks_with_their_time() {
 }
 
 #[test]
+fn it_ends_with_its_reader() {
+    require_root!();
+    in_namespace(|| {
+        let mut command = socktrace();
+        command.args(["-tan", "--json", "--watch", "100ms"]);
+        let (running, pipe) = Running::start_unread(command);
+        drop(pipe);
+        assert!(running.finish().status.success());
+    });
+}
+
+#[test]
 fn a_terminal_is_left_as_it_was() {
     require_root!();
     in_namespace(|| {

@@ -26,6 +26,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use self::lives::Lives;
 use self::output::Output;
+pub(crate) use self::output::has_lost_reader;
 use self::settle::Settling;
 use self::tally::Tally;
 use crate::event::{Event, Family, SinceBoot};

@@ -72,7 +72,8 @@ impl<W: Write + AsFd> Output<W> {
     }
 }
 
-fn has_lost_reader(out: BorrowedFd<'_>) -> bool {
+/// Whether it is a pipe that nobody reads any more.
+pub(crate) fn has_lost_reader(out: BorrowedFd<'_>) -> bool {
     let mut fds = [PollFd::new(&out, PollFlags::empty())];
     let now = rustix::event::Timespec { tv_sec: 0, tv_nsec: 0 };
     rustix::event::poll(&mut fds, Some(&now)).is_ok() && fds[0].revents().contains(PollFlags::ERR)

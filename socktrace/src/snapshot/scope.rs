@@ -44,15 +44,20 @@ pub(super) fn each(
         .into();
     let mut skipped = Skipped { refused, ..Skipped::default() };
     let mut result = Ok(());
+    let mut has_left = false;
     for namespace in &namespaces {
-        if Some(namespace.id) == netns::current() || skipped.note(go(namespace)) {
+        // The first is the one that this is in: whoever may enter no other has that.
+        if Some(namespace.id) == netns::current() || skipped.note(go(namespace, &mut has_left)) {
             result = each(Some(namespace));
         }
         if result.is_err() {
             break;
         }
     }
-    netns::move_into(&here).context("cannot return to the network namespace of this process")?;
+    if has_left {
+        netns::move_into(&here)
+            .context("cannot return to the network namespace of this process")?;
+    }
     skipped.say();
     result
 }
@@ -71,9 +76,11 @@ enum NotThere {
     Failed(Errno),
 }
 
-fn go(namespace: &Namespace) -> Result<(), NotThere> {
+fn go(namespace: &Namespace, has_left: &mut bool) -> Result<(), NotThere> {
     let file = namespace.open().ok_or(NotThere::Vanished)?;
-    netns::move_into(&file).map_err(NotThere::Failed)
+    netns::move_into(&file).map_err(NotThere::Failed)?;
+    *has_left = true;
+    Ok(())
 }
 
 impl Skipped {

@@ -6,6 +6,7 @@
 mod screen;
 
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -16,6 +17,7 @@ use self::screen::Screen;
 use super::{CANNOT_WRITE, Session, hidden};
 use crate::changes::{Change, Changes, Line};
 use crate::cli::plan::Format;
+use crate::live::has_lost_reader;
 use crate::render::Printer;
 use crate::render::columns::{Column, Listing, Row};
 use crate::render::json::Object;
@@ -47,7 +49,13 @@ async fn follow(mut session: Session, every: Duration, out: &mut dyn Write) -> R
             biased;
             _ = interrupt.recv() => return Ok(()),
             _ = terminate.recv() => return Ok(()),
-            _ = tick.tick() => watch.look(&mut session)?,
+            _ = tick.tick() => {
+                // Where nothing changes nothing is written, by which it would be noticed.
+                if has_lost_reader(io::stdout().as_fd()) {
+                    return Ok(());
+                }
+                watch.look(&mut session)?;
+            }
             _ = resized.recv() => {}
         }
         watch.show(&session)?;
