@@ -38,6 +38,8 @@ enum Task {
     Oracle,
     /// Run the fuzz targets, each for a bounded time or number of times
     Fuzz(fuzz::Options),
+    /// Make connections for hours with life and trace on: memory, descriptors and losses
+    Soak(bench::soak::Soak),
     /// Run the live tests on Debian's kernels, in virtual machines
     Vm(vm::Options),
 }
@@ -51,6 +53,7 @@ fn main() -> anyhow::Result<()> {
         Task::LintEbpf => build_ebpf::lint(),
         Task::Oracle => oracle::fetch(&target()),
         Task::Fuzz(options) => fuzz::run(&root(), &target(), &options),
+        Task::Soak(options) => bench::soak::run(&options),
         Task::Vm(options) => vm::run(&root(), &target(), &options),
     }
 }

@@ -16,6 +16,7 @@ use clap::{Args, Subcommand};
 
 pub(crate) use churn::Load;
 pub(crate) use churn::load;
+pub(crate) use churn::soak;
 use measure::{Figures, Measured, measure_in_turn};
 use population::{Kind, Population};
 pub(crate) use population::{Role, populate};

@@ -64,7 +64,7 @@ impl Clock {
             self.looked = at.nanos / SECOND;
             self.epoch = nanos(ClockId::Realtime) - nanos(ClockId::Boottime);
         }
-        ((self.epoch as i64) + at.nanos as i64) / 1000
+        ((self.epoch + i128::from(at.nanos)) / 1000) as i64
     }
 
     pub(super) fn write(&mut self, out: &mut Vec<u8>, at: SinceBoot) {

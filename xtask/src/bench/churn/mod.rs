@@ -5,6 +5,7 @@
 //! the time of the CPUs tells cost from noise.
 
 mod load;
+pub(crate) mod soak;
 mod stat;
 mod tracer;
 

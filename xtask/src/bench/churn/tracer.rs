@@ -141,7 +141,7 @@ impl Running {
 }
 
 impl EndLine {
-    fn is_in(self, line: &str) -> bool {
+    pub(super) fn is_in(self, line: &str) -> bool {
         match self {
             EndLine::Each => true,
             EndLine::With(word) => line.split_ascii_whitespace().any(|one| one == word),
@@ -154,7 +154,7 @@ impl EndLine {
 }
 
 /// Whether one of the words of the line is the port, or an address with it.
-fn has_port(line: &str, port: &str) -> bool {
+pub(super) fn has_port(line: &str, port: &str) -> bool {
     line.split_ascii_whitespace().any(|word| word.rsplit(':').next() == Some(port))
 }
 
