@@ -28,6 +28,8 @@ macro_rules! shared {
     };
 }
 
+pub mod probe;
+
 /// A type that is valid whatever its bytes are.
 ///
 /// # Safety

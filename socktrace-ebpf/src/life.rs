@@ -7,12 +7,14 @@ use core::ffi::c_void;
 
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
+use socktrace_common::probe::Judgement;
 use socktrace_common::{Header, LIFE, Life, Memory, NOT_LEARNT, flag};
 
 use crate::kernel::{
     Sock, TCP_CLOSE, TCP_ESTABLISHED, TCP_FIN_WAIT1, TCP_LAST_ACK, TCP_LISTEN, TCP_SYN_RECV,
     TCP_SYN_SENT, now,
 };
+use crate::probe::{self, Program, Stage};
 use crate::{listener, memory, owner, ring};
 
 #[btf_tracepoint(function = "inet_sock_set_state")]
@@ -62,6 +64,10 @@ fn step(sock: Sock, old: i32, new: i32) {
 
 #[inline(always)]
 fn open(sock: Sock, new: i32) {
+    // Listeners are remembered whatever the filter says: they lend their owners.
+    if new != TCP_LISTEN && is_never_asked_for(sock) {
+        return;
+    }
     let Some(memory) = memory::create(sock) else { return };
     memory.opened_ns = now();
     memory.flags = if new == TCP_SYN_SENT { flag::ACTIVE } else { 0 };
@@ -75,9 +81,20 @@ fn open(sock: Sock, new: i32) {
 
 #[inline(always)]
 fn accept(sock: Sock) {
+    if is_never_asked_for(sock) {
+        return;
+    }
     let Some(memory) = memory::create(sock) else { return };
     memory.opened_ns = now();
     memory.flags = flag::PASSIVE;
+}
+
+/// Whether what lasts of the socket is enough to tell that nobody will ask for its life; if so, it
+/// will be at its end too.
+#[inline(always)]
+fn is_never_asked_for(sock: Sock) -> bool {
+    let judgement = probe::judge(Program::Life, Stage::Opening, sock, &Memory::STRANGER, 0);
+    judgement == Judgement::Never
 }
 
 #[inline(always)]
@@ -96,6 +113,9 @@ fn end(sock: Sock, old: i32) {
     owner::learn(sock, &mut memory.owner);
     if memory.owner.learnt == NOT_LEARNT && memory.flags & flag::PASSIVE != 0 {
         listener::lend_owner(sock, memory);
+    }
+    if probe::judge(Program::Life, Stage::Ended, sock, memory, 0) != Judgement::Pass {
+        return;
     }
     let Some(mut entry) = ring::reserve::<Life>() else { return };
     let life = entry.record();

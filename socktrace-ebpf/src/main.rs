@@ -13,6 +13,7 @@ mod life;
 mod listener;
 mod memory;
 mod owner;
+mod probe;
 mod reset;
 mod retransmit;
 mod ring;

@@ -7,9 +7,11 @@ use core::ffi::c_void;
 use aya_ebpf::Global;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
+use socktrace_common::probe::Judgement;
 use socktrace_common::{Header, LATE_RESET, LateReset, Memory, Owner, RESET, Reset, flag};
 
 use crate::kernel::{Skb, Sock, TCP_CLOSE, is_small, now};
+use crate::probe::{self, Program, Stage};
 use crate::{memory, owner, ring};
 
 /// Whether each reset is told, rather than remembered for the end of the connection; set by the
@@ -30,7 +32,7 @@ pub(crate) fn reset_received(ctx: BtfTracePointContext) -> i32 {
     let mut stranger = Memory::STRANGER;
     let memory = memory::of(sock).unwrap_or(&mut stranger);
     memory.flags |= flag::RESET_RECEIVED;
-    if TELL_RESETS.load() != 0 {
+    if TELL_RESETS.load() != 0 && is_asked_for(Program::ResetReceived, sock, memory) {
         tell(sock, memory, 0, false);
     }
     0
@@ -65,17 +67,28 @@ pub(crate) fn reset_sent(ctx: BtfTracePointContext) -> i32 {
         memory.flags |= flag::RESET_SENT;
         memory.reason = reason;
         owner::learn(sock, &mut memory.owner);
-        if TELL_RESETS.load() != 0 {
+        if TELL_RESETS.load() != 0 && is_asked_for(Program::ResetSent, sock, memory) {
             tell(sock, memory, reason, true);
         }
-    } else if TELL_RESETS.load() != 0 {
-        let mut stranger = Memory::STRANGER;
-        owner::learn(sock, &mut stranger.owner);
+        return 0;
+    }
+    let mut stranger = Memory::STRANGER;
+    owner::learn(sock, &mut stranger.owner);
+    if !is_asked_for(Program::ResetSent, sock, &stranger) {
+        return 0;
+    }
+    if TELL_RESETS.load() != 0 {
         tell(sock, &stranger, reason, true);
     } else if i32::from(state) == TCP_CLOSE {
         tell_late(sock, reason);
     }
     0
+}
+
+/// A reset says something of the events before it, so its state does not decide.
+#[inline(always)]
+fn is_asked_for(program: Program, sock: Sock, memory: &Memory) -> bool {
+    probe::judge(program, Stage::Loose, sock, memory, 0) == Judgement::Pass
 }
 
 /// Of a connection whose life was told already.

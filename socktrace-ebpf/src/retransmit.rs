@@ -5,9 +5,11 @@ use core::ffi::c_void;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
+use socktrace_common::probe::Judgement;
 use socktrace_common::{Header, Memory, RETRANSMISSION, Retransmission, SEGMENT, SYN_ACK};
 
 use crate::kernel::{Request, Skb, Sock, TCP_SYN_RECV, now};
+use crate::probe::{self, Program, Stage};
 use crate::{memory, owner, ring};
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
@@ -31,6 +33,11 @@ fn segment(sock: Sock, skb: Skb) {
     let mut stranger = Memory::STRANGER;
     let memory = memory::of(sock).unwrap_or(&mut stranger);
     owner::learn(sock, &mut memory.owner);
+    let states = probe::bit(sock.state().into());
+    let judgement = probe::judge(Program::Retransmission, Stage::Told, sock, memory, states);
+    if judgement != Judgement::Pass {
+        return;
+    }
     let Some(mut entry) = ring::reserve::<Retransmission>() else { return };
     let record = entry.record();
     let tcp = sock.tcp();
@@ -69,9 +76,13 @@ pub(crate) fn synack(ctx: BtfTracePointContext) -> i32 {
 fn handshake(listener: Sock, request: Request) {
     let mut stranger = Memory::STRANGER;
     let memory = memory::of(listener).unwrap_or(&mut stranger);
+    let (sock, states) = (request.as_sock(), probe::bit(TCP_SYN_RECV));
+    if probe::judge_small(Program::SynAck, sock, &memory.owner, states) != Judgement::Pass {
+        return;
+    }
     let Some(mut entry) = ring::reserve::<Retransmission>() else { return };
     let record = entry.record();
-    request.as_sock().describe_small(&mut record.socket);
+    sock.describe_small(&mut record.socket);
     record.owner = memory.owner;
     record.sequence = request.sequence();
     record.length = 0;

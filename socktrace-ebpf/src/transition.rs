@@ -7,13 +7,16 @@ use aya_ebpf::btf_maps::PerCpuArray;
 use aya_ebpf::macros::{btf_map, btf_tracepoint};
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
+use socktrace_common::probe::Judgement;
 use socktrace_common::{
     CLOSING, Closing, Header, Memory, NOT_LEARNT, TRANSITION, Transition, UNKNOWN_NS, flag,
 };
 
 use crate::kernel::{
-    Sock, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT, Tcp, now,
+    Sock, TCP_CLOSE, TCP_ESTABLISHED, TCP_LISTEN, TCP_SYN_RECV, TCP_SYN_SENT, TCP_TIME_WAIT, Tcp,
+    now,
 };
+use crate::probe::{self, Program, Stage};
 use crate::{listener, memory, owner, ring};
 
 /// Whether transitions are told, rather than only remembered for other events; set by the loader.
@@ -86,7 +89,7 @@ fn step(ctx: &BtfTracePointContext, sock: Sock, old: i32, new: i32) {
     } else if old == TCP_LISTEN && new == TCP_CLOSE {
         listener::close(sock);
     }
-    if TELL_TRANSITIONS.load() != 0 {
+    if TELL_TRANSITIONS.load() != 0 && is_asked_for(sock, memory, old, new, born_ns) {
         debug!(ctx, "socket {:x}: {} to {}", sock.cookie(), old, new);
         let step = Step { now, born_ns, old, new };
         if new == TCP_CLOSE {
@@ -130,6 +133,24 @@ fn begin(sock: Sock, memory: &mut Memory, old: i32, new: i32, now: u64, born_ns:
             listener::lend_owner(sock, memory);
         }
     }
+}
+
+#[inline(always)]
+fn is_asked_for(sock: Sock, memory: &Memory, old: i32, new: i32, born_ns: u64) -> bool {
+    let mut states = probe::bit(new);
+    if new == TCP_CLOSE {
+        // It may turn out to be the beginning of TIME-WAIT.
+        states |= probe::bit(TCP_TIME_WAIT);
+    }
+    if born_ns != 0 {
+        // Its birth is told as well.
+        states |= probe::bit(TCP_SYN_RECV);
+    }
+    if old == TCP_SYN_SENT {
+        // This tells the local port of the event before it.
+        states = 0;
+    }
+    probe::judge(Program::Transition, Stage::Told, sock, memory, states) == Judgement::Pass
 }
 
 /// What a socket did.

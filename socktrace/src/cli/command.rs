@@ -164,6 +164,10 @@ fn live(plan: &LivePlan) -> ExitCode {
             complain(&refusal.to_string());
             ExitCode::from(REFUSED)
         }
+        Err(LiveError::Filter(error)) => {
+            complain(&error.to_string());
+            ExitCode::from(filter_code(&error.kind))
+        }
         Err(LiveError::Netns(error)) => failure(&error.to_string()),
         Err(LiveError::Other(error)) => failure(&format!("{error:#}")),
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, CommandFactory, FromArgMatches, Parser};
 
 use crate::event::Family;
-use crate::live::LivePlan;
+use crate::live::{Asked, LivePlan};
 use crate::names::NameOptions;
 use crate::render::event::{Format, Layout, TimeStyle};
 use crate::trace::{LogLevel, RingSize};
@@ -35,6 +35,18 @@ struct Life {
     /// Stop after so many connections
     #[arg(long, value_name = "N")]
     count: Option<u64>,
+
+    /// Only connections that were shorter, such as 50ms
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    shorter_than: Option<Duration>,
+
+    /// Only connections that were longer
+    #[arg(long, value_name = "TIME", value_parser = duration)]
+    longer_than: Option<Duration>,
+
+    /// Only connections that ended by a reset, a refusal, a timeout or for want of a way
+    #[arg(long)]
+    failed: bool,
 }
 
 /// Prints the segments that the TCP sockets of this host send again, as they do.
@@ -99,6 +111,10 @@ struct Common {
     /// Print all that the kernel's verifier says of a program that it refuses
     #[arg(long)]
     verifier_log: bool,
+
+    /// Which events: states and predicates, as for listings (socktrace man has them)
+    #[arg(value_name = "FILTER")]
+    words: Vec<OsString>,
 }
 
 macro_rules! help {
@@ -155,8 +171,13 @@ pub fn trace(args: &[OsString]) -> Result<LivePlan, clap::Error> {
 
 /// What the arguments behind `life` ask for.
 pub fn life(args: &[OsString]) -> Result<LivePlan, clap::Error> {
-    let Life { common, count } = parse(args)?;
-    Ok(common.plan(Layout::Life, count))
+    let Life { common, count, shorter_than, longer_than, failed } = parse(args)?;
+    let nanos = |time: Option<Duration>| time.map(|time| time.as_nanos() as u64);
+    let mut plan = common.plan(Layout::Life, count);
+    plan.filter.shorter_than = nanos(shorter_than);
+    plan.filter.longer_than = nanos(longer_than);
+    plan.filter.failed = failed;
+    Ok(plan)
 }
 
 /// What the arguments behind `retrans` ask for.
@@ -193,6 +214,7 @@ impl Common {
             },
             netns: self.netns,
             duration: self.duration,
+            filter: Asked { words: self.words, ..Asked::default() },
             count,
             ring_size: self.ring_size.unwrap_or(RingSize::DEFAULT),
             bpf_log: self.bpf_log,
@@ -272,7 +294,7 @@ mod tests {
 
     #[test]
     fn what_is_unknown_is_refused() {
-        for line in ["--nonsense", "--count x", "--count -1", "--bpf-log loud", "stray", "-n -r"] {
+        for line in ["--nonsense", "--count x", "--count -1", "--bpf-log loud", "-n -r"] {
             assert!(trace(&args(line)).is_err(), "{line}");
             assert!(life(&args(line)).is_err(), "{line}");
         }

@@ -83,6 +83,7 @@ fn programs() -> Finding {
         wanted: Wanted::Everything,
         netns: None,
         family: None,
+        probe: None,
         ring_size: RingSize::MINIMUM,
         log: LogLevel::Off,
         verifier_log: false,

@@ -4,6 +4,7 @@ use std::fmt::{self, Write};
 
 use super::kernel::{KernelOps, compile};
 use super::needs::Need;
+use super::probe::{is_known, probe};
 use super::tree::{Expr, Predicate};
 
 /// The tree of an expression, a line for each connective and predicate, with a column for each
@@ -14,34 +15,43 @@ pub struct Explained<'a>(pub &'a Expr);
 struct Line {
     text: String,
     listing: String,
+    trace: &'static str,
 }
 
 impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut lines = vec![Line { text: String::new(), listing: "in a listing".into() }];
+        let mut lines =
+            vec![Line { text: String::new(), listing: "in a listing".into(), trace: "in a trace" }];
         let parts = match self.0 {
             Expr::And(parts) => &parts[..],
             other => std::slice::from_ref(other),
         };
         if let Expr::And(_) = self.0 {
-            lines.push(Line { text: "and".into(), listing: String::new() });
+            lines.push(Line { text: "and".into(), listing: String::new(), trace: "" });
         }
         for (i, part) in parts.iter().enumerate() {
             let pushdown = compile(part, KernelOps::ALL);
-            let place = match (&pushdown.bytecode, &pushdown.rest) {
-                (_, None) => Place::Kernel,
-                (Some(_), Some(_)) => Place::Both,
-                (None, Some(_)) => Place::Here,
+            let places = Places {
+                listing: match (&pushdown.bytecode, &pushdown.rest) {
+                    (_, None) => Place::Kernel,
+                    (Some(_), Some(_)) => Place::Both,
+                    (None, Some(_)) => Place::Here,
+                },
+                is_probed: probe(part).is_some(),
             };
             let branch = match self.0 {
                 Expr::And(_) => Branch::of(i, parts.len()),
                 _ => Branch::Root,
             };
-            tree(part, place, "", branch, &mut lines);
+            tree(part, places, "", branch, &mut lines);
         }
-        let width = lines.iter().map(|line| line.text.chars().count()).max().unwrap_or(0);
+        let width = |of: fn(&Line) -> &str| {
+            lines.iter().map(|line| of(line).chars().count()).max().unwrap_or(0)
+        };
+        let (first, second) = (width(|line| &line.text), width(|line| &line.listing));
         for line in &lines {
-            let text = format!("{:width$}  {}", line.text, line.listing);
+            let Line { text, listing, trace } = line;
+            let text = format!("{text:first$}  {listing:second$}  {trace}");
             writeln!(f, "{}", text.trim_end())?;
         }
         Ok(())
@@ -55,6 +65,13 @@ enum Place {
     /// The kernel refuses what it can, the rest is judged here.
     Both,
     Here,
+}
+
+#[derive(Clone, Copy)]
+struct Places {
+    listing: Place,
+    /// Whether the eBPF programs of a trace can refuse something by this part.
+    is_probed: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -79,25 +96,33 @@ impl Branch {
     }
 }
 
-fn tree(expr: &Expr, place: Place, indent: &str, branch: Branch, lines: &mut Vec<Line>) {
+fn tree(expr: &Expr, places: Places, indent: &str, branch: Branch, lines: &mut Vec<Line>) {
     let (first, below) = branch.strokes();
-    let mut push = |text: &dyn fmt::Display, listing: String| {
-        lines.push(Line { text: format!("{indent}{first}{text}"), listing });
+    let mut push = |text: &dyn fmt::Display, judged: Option<&Predicate>| {
+        lines.push(Line {
+            text: format!("{indent}{first}{text}"),
+            listing: judged.map(|predicate| listing(predicate, places.listing)).unwrap_or_default(),
+            trace: match judged {
+                None => "",
+                Some(predicate) if places.is_probed && is_known(predicate) => "kernel (eBPF)",
+                Some(_) => "here",
+            },
+        });
     };
     let (word, parts) = match expr {
         Expr::And(parts) => ("and", &parts[..]),
         Expr::Or(parts) => ("or", &parts[..]),
         // "not equal" is one predicate to whoever typed it.
         Expr::Not(inner) => match &**inner {
-            Expr::Pred(predicate) => return push(expr, listing(predicate, place)),
+            Expr::Pred(predicate) => return push(expr, Some(predicate)),
             inner => ("not", std::slice::from_ref(inner)),
         },
-        Expr::Pred(predicate) => return push(expr, listing(predicate, place)),
+        Expr::Pred(predicate) => return push(expr, Some(predicate)),
     };
-    push(&word, String::new());
+    push(&word, None);
     let indent = format!("{indent}{below}");
     for (i, part) in parts.iter().enumerate() {
-        tree(part, place, &indent, Branch::of(i, parts.len()), lines);
+        tree(part, places, &indent, Branch::of(i, parts.len()), lines);
     }
 }
 

@@ -51,6 +51,16 @@ impl Glob {
         (!self.pattern.iter().any(|byte| b"*?[\\".contains(byte))).then_some(&self.pattern)
     }
 
+    /// The text without wildcards that it is, or begins with before a star, and whether that is all.
+    pub(super) fn beginning(&self) -> Option<(&[u8], bool)> {
+        let (text, is_whole) = match self.pattern.strip_suffix(b"*") {
+            Some(text) => (text, false),
+            None => (&self.pattern[..], true),
+        };
+        let is_plain = !text.iter().any(|byte| b"*?[\\".contains(byte));
+        (is_plain && self.case == Case::Exact).then_some((text, is_whole))
+    }
+
     /// Whether the name matches as a whole; its NUL bytes count as `@`, as they are shown.
     pub fn matches(&self, name: &[u8]) -> bool {
         let pattern = &self.pattern[..];

@@ -3,6 +3,7 @@
 //! The ring is read on a timer, because a wake-up per event would cost more than the event; the
 //! kernel half wakes the reader only when the ring fills.
 
+mod filter;
 mod lives;
 mod output;
 #[cfg(fuzzing)]
@@ -24,12 +25,15 @@ use tokio::io::unix::AsyncFd;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
+pub use self::filter::Asked;
+use self::filter::Judge;
 use self::lives::Lives;
 use self::output::Output;
 pub(crate) use self::output::has_lost_reader;
 use self::settle::Settling;
 use self::tally::Tally;
 use crate::event::{Event, Family, SinceBoot};
+use crate::filter::FilterError;
 use crate::names::{NameOptions, Names};
 use crate::netns::{self, NetnsError};
 use crate::privilege;
@@ -57,6 +61,7 @@ pub struct LivePlan {
     /// The name of the only network namespace that is wanted.
     pub netns: Option<String>,
     pub duration: Option<Duration>,
+    pub filter: Asked,
     /// Stop after so many events.
     pub count: Option<u64>,
     pub ring_size: RingSize,
@@ -123,6 +128,8 @@ pub enum LiveError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error(transparent)]
     Netns(#[from] NetnsError),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
@@ -142,6 +149,7 @@ struct Session<W> {
     /// The search for older sockets, while it goes on.
     seeding: Option<Seeding>,
     pipeline: Pipeline,
+    judge: Option<Judge>,
     output: Output<W>,
     /// In place of each event, if that is wanted.
     tally: Option<Tally>,
@@ -168,11 +176,13 @@ impl<W: Write + AsFd> Session<W> {
         let handle = |kind| signal(kind).context("cannot handle signals");
         let (interrupt, terminate) =
             (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
+        let mut judge = Judge::new(&plan.filter)?;
         let netns = plan.netns.as_deref().map(netns::inode).transpose()?;
         let (tracer, seeding) = Tracer::start(&TracePlan {
             wanted: plan.wanted(),
             netns,
             family: plan.family,
+            probe: judge.as_ref().and_then(Judge::probe),
             ring_size: plan.ring_size,
             log: plan.bpf_log,
             verifier_log: plan.verifier_log,
@@ -180,6 +190,9 @@ impl<W: Write + AsFd> Session<W> {
         let names = plan.names.clone().map(Names::new);
         let mut printer = EventPrinter::new(plan.layout, plan.format, plan.time, names);
         printer.set_reset_reasons(tracer.reset_reasons());
+        if let Some(judge) = &mut judge {
+            judge.set_reset_reasons(tracer.reset_reasons());
+        }
         let mut output = Output::new(out, printer);
         if plan.header {
             output.header();
@@ -203,6 +216,7 @@ impl<W: Write + AsFd> Session<W> {
                 Layout::Life => Pipeline::Join(Lives::default()),
                 _ => Pipeline::Settle(Settling::default()),
             },
+            judge,
             output,
             tally: (plan.layout == Layout::Counts).then(Tally::default),
             left: plan.count,
@@ -279,7 +293,8 @@ impl<W: Write + AsFd> Session<W> {
 
     /// Shows an event: the one place where it is decided whether it is.
     fn show(&mut self, event: Event) -> Result<(), LiveError> {
-        if self.left == Some(0) {
+        let is_wanted = self.judge.as_ref().is_none_or(|judge| judge.lets_through(&event));
+        if self.left == Some(0) || !is_wanted {
             return Ok(());
         }
         self.left = self.left.map(|left| left - 1);

@@ -5,12 +5,13 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 use std::{fs, str};
 
-use aya::maps::{MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, clock_getres};
 use socktrace_common::Tally;
+use socktrace_common::probe::Probe;
 
 use super::bpf_log::{BpfLog, LogLevel};
 use super::decode::{Decoder, Record};
@@ -62,6 +63,8 @@ pub struct TracePlan {
     pub netns: Option<u32>,
     /// The family to trace; both if there is none.
     pub family: Option<Family>,
+    /// What the programs are to let through; all if there is none.
+    pub probe: Option<Probe>,
     pub ring_size: RingSize,
     pub log: LogLevel,
     /// Whether to print all that the verifier says of a program that is refused.
@@ -124,6 +127,21 @@ pub struct Tracer {
     reentered: u64,
 }
 
+/// Gives the programs their filter, before they run.
+fn set_probe(ebpf: &mut Ebpf, probe: Probe) -> Result<(), Refusal> {
+    let failed = |reason| Refusal::Other { what: "cannot give the programs the filter", reason };
+    let map = ebpf.map_mut("PROBE").ok_or_else(|| failed("they have no place for it".into()))?;
+    let set = Array::try_from(map).and_then(|mut map| map.set(0, RawProbe(probe), 0));
+    set.map_err(|error| failed(refusal::chain(&error)))
+}
+
+#[derive(Clone, Copy)]
+#[repr(transparent)]
+struct RawProbe(Probe);
+
+// SAFETY: a probe is integers without padding.
+unsafe impl aya::Pod for RawProbe {}
+
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 struct RawTally(Tally);
@@ -154,6 +172,9 @@ impl Tracer {
 
         let mut ebpf =
             load(plan, &kernel, &types).map_err(|error| refusal::of_load(&error, circumstances))?;
+        if let Some(probe) = plan.probe {
+            set_probe(&mut ebpf, probe)?;
+        }
         let hooks = plan.wanted.hooks();
         for (name, tracepoint) in hooks {
             program(&mut ebpf, name).load(tracepoint, &kernel).map_err(|error| {
@@ -298,6 +319,7 @@ fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya
     let accept_arguments = types.accept_arguments.unwrap_or_default() as u8;
     let tell_transitions = u8::from(plan.wanted == Wanted::Everything);
     let tell_resets = tell_transitions;
+    let has_probe = u8::from(plan.probe.is_some());
     EbpfLoader::new()
         .btf(Some(kernel))
         .map_max_entries("RECORDS", plan.ring_size.bytes())
@@ -310,6 +332,7 @@ fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya
         .override_global("ACCEPT_ARGUMENTS", &accept_arguments, true)
         .override_global("TELL_TRANSITIONS", &tell_transitions, true)
         .override_global("TELL_RESETS", &tell_resets, true)
+        .override_global("HAS_PROBE", &has_probe, true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .verifier_log_level(VerifierLogLevel::DEBUG)
         .load(OBJECT)

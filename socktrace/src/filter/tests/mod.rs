@@ -2,6 +2,7 @@
 
 mod backends;
 mod evaluation;
+mod events;
 mod language;
 mod predicates;
 mod reference;
