@@ -330,10 +330,12 @@ shared! {
 
 shared! {
     /// Who listens there.
-    pub struct Listener: 64 {
+    pub struct Listener: 72 {
         pub owner: Owner,
         /// Since when; 0 if it is older than the trace.
         pub since_ns: u64,
+        /// When the last of them was closed, if none is left.
+        pub closed_ns: u64,
         /// How many sockets listen there (SO_REUSEPORT).
         pub count: u32,
         /// They belong to several processes.

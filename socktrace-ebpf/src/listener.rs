@@ -1,25 +1,28 @@
 //! Who listens where: the owner of an accepted socket until something better is known.
 //!
-//! No event tells which listener a socket was accepted by; it is found by its address.
+//! No event tells which listener a socket was accepted by; it is found by its address. One that has
+//! closed is kept, because what it had accepted outlives it; of so many, the kernel drops those that
+//! were not asked for longest.
 
-use aya_ebpf::bindings::{BPF_ANY, BPF_F_NO_PREALLOC};
-use aya_ebpf::btf_maps::HashMap;
+use aya_ebpf::bindings::BPF_ANY;
+use aya_ebpf::btf_maps::LruHashMap;
 use aya_ebpf::macros::btf_map;
 use socktrace_common::{LISTENER, Listener, ListenerKey, Memory, NOT_LEARNT};
 
-use crate::kernel::{AF_INET, Sock};
+use crate::kernel::{AF_INET, Sock, now};
 use crate::ring;
 
 #[btf_map]
-static LISTENERS: HashMap<ListenerKey, Listener, { 1 << 16 }, { BPF_F_NO_PREALLOC as usize }> =
-    HashMap::new();
+static LISTENERS: LruHashMap<ListenerKey, Listener, { 1 << 14 }> = LruHashMap::new();
 
 /// Remembers a listener.
 #[inline(always)]
 pub(crate) fn open(sock: Sock, memory: &Memory) {
     let key = sock.listener_key();
     // SAFETY: a value of the map, which stays mapped for as long as the program runs.
-    if let Some(known) = LISTENERS.get_ptr_mut(key).and_then(|known| unsafe { known.as_mut() }) {
+    if let Some(known) = LISTENERS.get_ptr_mut(key).and_then(|known| unsafe { known.as_mut() })
+        && known.count > 0
+    {
         known.count += 1;
         let (one, other) = (&known.owner, &memory.owner);
         if one.tgid != other.tgid || one.start_ns != other.start_ns {
@@ -27,13 +30,19 @@ pub(crate) fn open(sock: Sock, memory: &Memory) {
         }
         return;
     }
-    let new = Listener { owner: memory.owner, since_ns: memory.opened_ns, count: 1, is_shared: 0 };
+    let new = Listener {
+        owner: memory.owner,
+        since_ns: memory.opened_ns,
+        closed_ns: 0,
+        count: 1,
+        is_shared: 0,
+    };
     if LISTENERS.insert(key, new, u64::from(BPF_ANY)).is_err() {
         ring::no_memory();
     }
 }
 
-/// Forgets a listener.
+/// A listener is no more.
 #[inline(always)]
 pub(crate) fn close(sock: Sock) {
     let key = sock.listener_key();
@@ -41,10 +50,9 @@ pub(crate) fn close(sock: Sock) {
     let Some(known) = LISTENERS.get_ptr_mut(key).and_then(|known| unsafe { known.as_mut() }) else {
         return;
     };
-    known.count = known.count.wrapping_sub(1);
+    known.count = known.count.saturating_sub(1);
     if known.count == 0 {
-        // What is not there needs no forgetting.
-        let _ = LISTENERS.remove(key);
+        known.closed_ns = now();
     }
 }
 
@@ -72,6 +80,7 @@ fn lend(key: &ListenerKey, memory: &mut Memory) -> bool {
     };
     // One that came later, or one of several, may be another's.
     if known.since_ns <= memory.opened_ns
+        && (known.count > 0 || memory.opened_ns <= known.closed_ns)
         && known.is_shared == 0
         && known.owner.learnt != NOT_LEARNT
     {

@@ -13,7 +13,7 @@ use socktrace_common::Memory;
 use crate::kernel::Sock;
 use crate::ring;
 
-const PLACES: usize = 1 << 16;
+const PLACES: usize = 1 << 15;
 
 #[btf_map]
 static SOCKETS: Array<Memory, PLACES> = Array::new();

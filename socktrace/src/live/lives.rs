@@ -129,3 +129,7 @@ fn subflow(event: Event) -> Option<(Subject, Traffic)> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+#[path = "lives_tests.rs"]
+mod tests;

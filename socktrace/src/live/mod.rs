@@ -4,6 +4,8 @@
 //! kernel half wakes the reader only when the ring fills.
 
 mod filter;
+#[cfg(test)]
+mod fixture;
 mod lives;
 mod output;
 #[cfg(fuzzing)]

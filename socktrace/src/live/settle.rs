@@ -14,13 +14,16 @@ use crate::trace::Record;
 /// How long an event waits.
 pub(super) const SETTLE: Duration = Duration::from_millis(50);
 
+/// MPTCP connections that are remembered.
+const CONNECTIONS: usize = 4096;
+
 #[derive(Debug, Default)]
 pub(super) struct Settling {
     /// In the order of their times.
     queue: VecDeque<Event>,
     /// Sockets that wait in `queue` for their local port, and since when.
     without_port: FxHashMap<Key, SinceBoot>,
-    /// The MPTCP connections that were seen and have not ended.
+    /// The MPTCP connections that were seen.
     connections: FxHashMap<Key, Cookie>,
 }
 
@@ -51,35 +54,44 @@ impl Settling {
         let key = event.socket.key;
         if lacks_port(&event) {
             self.without_port.insert(key, event.at);
-        } else if !self.without_port.is_empty()
-            && event.socket.local.port != 0
-            && let Some(since) = self.without_port.remove(&key)
-        {
-            self.fill_in_port(key, since, &event);
+        } else if !self.without_port.is_empty() && event.socket.local.port != 0 {
+            self.fill_in_ends(key, &event);
+            // An MPTCP connection has its ends later than its first subflow.
+            if let Some(connection) = event.socket.subflow_of {
+                self.fill_in_ends(connection.key, &event);
+            }
         }
-        if let What::Reset(reset) = &event.what
-            && reset.direction == Direction::Sent
-            && reset.state == Some(State::Close)
+        if matches!(&event.what, What::Reset(reset)
+            if reset.direction == Direction::Sent && reset.state == Some(State::Close))
         {
-            self.unmake_time_wait(key);
+            self.follow_end(&mut event);
         }
         let later = self.queue.iter().rev().take_while(|other| other.at > event.at).count();
         self.queue.insert(self.queue.len() - later, event);
     }
 
-    /// The SYN-SENT of a socket had no port: now it is known.
-    fn fill_in_port(&mut self, key: Key, since: SinceBoot, event: &Event) {
+    /// A socket waits for its ends: now they are known.
+    fn fill_in_ends(&mut self, key: Key, event: &Event) {
+        let Some(since) = self.without_port.remove(&key) else { return };
         let start = self.queue.partition_point(|other| other.at < since);
         let waiting = self.queue.range_mut(start..).take_while(|other| other.at == since);
         for other in waiting.filter(|other| other.socket.key == key) {
             other.socket.local = event.socket.local;
+            other.socket.peer = event.socket.peer;
         }
     }
 
-    /// The reset came after the transition: what began was no TIME-WAIT.
-    fn unmake_time_wait(&mut self, key: Key) {
-        let last = self.queue.iter_mut().rev().find(|other| other.socket.key == key);
-        if let Some(Event { what: What::Transition(step), .. }) = last
+    /// A reset came after the transition that it explains: what began was no TIME-WAIT, and the
+    /// kernel half has forgotten the owner.
+    fn follow_end(&mut self, reset: &mut Event) {
+        let key = reset.socket.key;
+        let Some(last) = self.queue.iter_mut().rev().find(|other| other.socket.key == key) else {
+            return;
+        };
+        if reset.socket.owner.is_none() {
+            reset.socket.owner = last.socket.owner;
+        }
+        if let What::Transition(step) = &mut last.what
             && step.new == State::TimeWait
         {
             step.new = State::Close;
@@ -95,9 +107,11 @@ impl Settling {
         if socket.protocol == Protocol::Mptcp
             && let (What::Transition(step), Some(cookie)) = (&event.what, socket.cookie)
         {
-            if step.new == State::Close {
-                self.connections.remove(&socket.key);
-            } else {
+            // Subflows end after their connection.
+            if self.connections.len() >= CONNECTIONS {
+                self.connections.clear();
+            }
+            if step.new != State::Close {
                 self.connections.insert(socket.key, cookie);
             }
         }
@@ -105,6 +119,16 @@ impl Settling {
 }
 
 fn lacks_port(event: &Event) -> bool {
-    event.socket.local.port == 0
-        && matches!(&event.what, What::Transition(step) if step.new == State::SynSent)
+    let What::Transition(step) = &event.what else { return false };
+    match event.socket.protocol {
+        Protocol::Tcp => event.socket.local.port == 0 && step.new == State::SynSent,
+        // An accepted connection is told before it knows its peer.
+        Protocol::Mptcp => {
+            event.socket.peer.port == 0 && matches!(step.new, State::SynSent | State::Established)
+        }
+    }
 }
+
+#[cfg(test)]
+#[path = "settle_tests.rs"]
+mod tests;

@@ -1,0 +1,64 @@
+use super::super::fixture::{at, owner, reset_sent, step};
+use super::*;
+
+fn take(settling: &mut Settling, events: impl IntoIterator<Item = Event>) {
+    events.into_iter().for_each(|event| settling.take(Record::Event(event)));
+}
+
+fn all(settling: &mut Settling) -> Vec<Event> {
+    std::iter::from_fn(|| settling.next(at(10_000))).collect()
+}
+
+#[test]
+fn events_of_several_cpus_come_in_the_order_of_their_times() {
+    let mut settling = Settling::default();
+    let of = |ms| step(ms, ms, State::Established, State::FinWait1);
+    take(&mut settling, [5, 9, 7, 1, 8].map(of));
+    let times: Vec<SinceBoot> = all(&mut settling).iter().map(|event| event.at).collect();
+    assert_eq!(times, [1, 5, 7, 8, 9].map(at));
+}
+
+#[test]
+fn an_event_waits_no_longer_than_it_must() {
+    let mut settling = Settling::default();
+    take(&mut settling, [step(100, 1, State::Established, State::CloseWait)]);
+    assert_eq!(settling.next(at(149)), None);
+    assert!(settling.next(at(150)).is_some());
+}
+
+#[test]
+fn the_port_of_syn_sent_comes_with_the_next_event() {
+    let mut settling = Settling::default();
+    let mut opening = step(1, 1, State::Close, State::SynSent);
+    opening.socket.local.port = 0;
+    let mut other = step(1, 2, State::Close, State::SynSent);
+    other.socket.local.port = 0;
+    take(&mut settling, [opening, other, step(2, 1, State::SynSent, State::Established)]);
+    let ports: Vec<u16> = all(&mut settling).iter().map(|event| event.socket.local.port).collect();
+    assert_eq!(ports, [40000, 0, 40000]);
+    assert!(settling.without_port.is_empty());
+}
+
+#[test]
+fn a_reset_after_the_end_leaves_no_time_wait() {
+    let mut settling = Settling::default();
+    let end = |key| step(1, key, State::FinWait2, State::TimeWait);
+    take(&mut settling, [end(1), end(2), reset_sent(2, 1)]);
+    let states: Vec<State> = all(&mut settling)
+        .iter()
+        .filter_map(|event| match &event.what {
+            What::Transition(step) => Some(step.new),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states, [State::Close, State::TimeWait]);
+}
+
+#[test]
+fn a_reset_after_the_end_keeps_the_owner() {
+    let mut settling = Settling::default();
+    let mut end = step(1, 1, State::Established, State::Close);
+    end.socket.owner = Some(owner());
+    take(&mut settling, [end, reset_sent(2, 1)]);
+    assert!(all(&mut settling).iter().all(|event| event.socket.owner == Some(owner())));
+}
