@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -37,6 +37,8 @@ const WARM_UP: f64 = 0.3;
 /// What memory may vary by afterwards.
 const SLACK_KIB: u64 = 2048;
 const PORTS: u16 = 2;
+/// Where namespaces have their names.
+const NAMES: &str = "/run/netns";
 
 fn time(text: &str) -> Result<Duration, String> {
     let wrong = || "a time such as 90s, 10m or 1h is wanted".to_owned();
@@ -49,6 +51,27 @@ fn time(text: &str) -> Result<Duration, String> {
         _ => return Err(wrong()),
     };
     Ok(Duration::from_secs(number * seconds))
+}
+
+/// The name of this process's network namespace, for as long as it runs.
+struct Named(String);
+
+impl Named {
+    fn new() -> Result<Named> {
+        let name = format!("socktrace-soak-{}", std::process::id());
+        fs::create_dir_all(NAMES)?;
+        fs::write(Path::new(NAMES).join(&name), "")?;
+        rustix::mount::mount_bind("/proc/self/ns/net", Path::new(NAMES).join(&name))?;
+        Ok(Named(name))
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let path = Path::new(NAMES).join(&self.0);
+        let _ = rustix::mount::unmount(&path, rustix::mount::UnmountFlags::DETACH);
+        let _ = fs::remove_file(path);
+    }
 }
 
 /// A tracer that goes on, and what has come from it so far.
@@ -74,9 +97,10 @@ pub(crate) fn run(options: &Soak) -> Result<()> {
         None => release_binary()?,
     };
     population::enter_namespace()?;
+    let namespace = Named::new()?;
     let mut tracers = [
-        Watched::start(&socktrace, "life", EndLine::Each)?,
-        Watched::start(&socktrace, "trace", EndLine::Transition)?,
+        Watched::start(&socktrace, "life", EndLine::Each, &namespace.0)?,
+        Watched::start(&socktrace, "trace", EndLine::Transition, &namespace.0)?,
     ];
     println!(
         "{:>8}{:>12} | {:>9}{:>12}{:>8} | {:>9}{:>12}{:>8}",
@@ -125,9 +149,15 @@ fn loads(rate: f64, end: End, time: Duration) -> Vec<Load> {
 }
 
 impl Watched {
-    fn start(socktrace: &PathBuf, name: &'static str, end: EndLine) -> Result<Watched> {
+    fn start(
+        socktrace: &Path,
+        name: &'static str,
+        end: EndLine,
+        namespace: &str,
+    ) -> Result<Watched> {
         let mut child = Command::new(socktrace)
-            .args([name, "--no-header"])
+            // Others may make connections of the same kind elsewhere.
+            .args([name, "--no-header", "--net", namespace])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
