@@ -8,9 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::plan::Scope;
 use crate::container::Homes;
-use crate::diagnose::evidence::{Evidence, Traced};
+use crate::diagnose::evidence::Evidence;
 use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
-use crate::diagnose::gather::Watcher;
+use crate::diagnose::gather::{Recorder, Watcher};
 use crate::diagnose::judge;
 use crate::diagnose::rule::{Needs, Overrides, Rule};
 use crate::netns;
@@ -19,6 +19,7 @@ use crate::render;
 use crate::render::audit::Style;
 use crate::say::complain;
 use crate::snapshot::scope;
+use crate::trace::Refusal;
 
 /// What is to be judged, and how it is told.
 pub struct AuditPlan {
@@ -39,13 +40,32 @@ pub enum Format {
     JsonLines,
 }
 
+impl AuditPlan {
+    fn wants_tracing(&self) -> bool {
+        // Some rules use events where there are any.
+        const BETTER: [&str; 3] = ["churn", "ephemeral-ports", "retransmits"];
+        let uses =
+            |rule: &&'static Rule| rule.needs == Needs::Tracing || BETTER.contains(&rule.name);
+        self.rules.iter().any(uses)
+    }
+}
+
+/// How often events are taken, and the progress told.
+const TICK: Duration = Duration::from_millis(50);
+
+/// The evidence, and why there was no tracing.
+struct Gathered {
+    evidence: Evidence,
+    refusal: Option<Refusal>,
+}
+
 /// Judges, writes the report, and tells the severity of the worst finding.
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
     scope::enter(&plan.netns, &homes)?;
-    let evidence = gather(plan, &homes)?;
+    let Gathered { evidence, refusal } = gather(plan, &homes)?;
     let findings = judge(&plan.rules, &plan.overrides, &evidence);
-    let unseen = unseen(plan, &evidence);
+    let unseen = unseen(plan, &evidence, refusal.as_ref());
     let mut text = Vec::new();
     match plan.format {
         Format::Text => report(&mut text, &findings, &evidence, &unseen, style),
@@ -68,41 +88,47 @@ pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option
     Ok(findings.first().map(|finding| finding.severity))
 }
 
-fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Evidence> {
+fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
     let Some(time) = plan.watch else {
         let mut watcher = Watcher::start(false)?;
         if let Some(wait) = watcher.second_look() {
             std::thread::sleep(wait);
             watcher.look()?;
         }
-        return watcher.finish(None, homes);
+        return Ok(Gathered { evidence: watcher.finish(None, homes)?, refusal: None });
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(watch(time, homes))
+    runtime.block_on(watch(plan, time, homes))
 }
 
 /// Watches until the time is over or a signal ends it: then the report is of what was seen so far.
-async fn watch(time: Duration, homes: &Homes) -> Result<Evidence> {
-    /// How often the progress is told.
-    const TICK: Duration = Duration::from_millis(200);
+async fn watch(plan: &AuditPlan, time: Duration, homes: &Homes) -> Result<Gathered> {
     let handle = |kind| signal(kind).context("cannot handle signals");
     let (mut interrupt, mut terminate) =
         (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
-    let began = Instant::now();
+    let (mut recorder, refusal) = match plan.wants_tracing().then(Recorder::start) {
+        None => (None, None),
+        Some(Ok(recorder)) => (Some(recorder), None),
+        Some(Err(refusal)) => (None, Some(refusal)),
+    };
     let mut watcher = Watcher::start(true)?;
-    let mut progress = Progress::new(time);
+    let began = Instant::now();
+    let mut progress = Progress::start(time);
     let between = watcher.interval(time);
     let mut next_look = began + between;
-    let mut tick = tokio::time::interval(TICK.min(time));
+    let mut tick = tokio::time::interval(TICK);
     loop {
         tokio::select! {
             biased;
             _ = interrupt.recv() => break,
             _ = terminate.recv() => break,
             _ = tick.tick() => {}
+        }
+        if let Some(recorder) = &mut recorder {
+            recorder.drain();
         }
         let now = Instant::now();
         if now.duration_since(began) >= time {
@@ -116,22 +142,30 @@ async fn watch(time: Duration, homes: &Homes) -> Result<Evidence> {
     }
     progress.clear();
     watcher.look()?;
-    watcher.finish(None::<Traced>, homes)
+    let evidence = watcher.finish(recorder.map(Recorder::finish), homes)?;
+    Ok(Gathered { evidence, refusal })
 }
 
-/// One line on the terminal that tells how long it still takes.
+/// How long it still takes: a line that changes on a terminal, and one that does not elsewhere.
 struct Progress {
     total: Duration,
-    is_shown: bool,
+    is_terminal: bool,
 }
 
 impl Progress {
-    fn new(total: Duration) -> Progress {
-        Progress { total, is_shown: io::stderr().is_terminal() }
+    fn start(total: Duration) -> Progress {
+        let is_terminal = io::stderr().is_terminal();
+        if !is_terminal {
+            complain(&format!(
+                "watching for {} s; Ctrl-C gives the report so far",
+                total.as_secs()
+            ));
+        }
+        Progress { total, is_terminal }
     }
 
     fn show(&mut self, passed: Duration) {
-        if self.is_shown {
+        if self.is_terminal {
             let left = self.total.saturating_sub(passed).as_secs() + 1;
             let total = self.total.as_secs();
             // With the terminal gone there is nobody left to tell.
@@ -143,7 +177,7 @@ impl Progress {
     }
 
     fn clear(&mut self) {
-        if self.is_shown {
+        if self.is_terminal {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }
@@ -180,25 +214,22 @@ fn report(
 }
 
 /// What the judgement had to do without.
-fn unseen(plan: &AuditPlan, evidence: &Evidence) -> Vec<String> {
+fn unseen(plan: &AuditPlan, evidence: &Evidence, refusal: Option<&Refusal>) -> Vec<String> {
     let mut unseen = Vec::new();
-    if evidence.processes.refused > 0 {
-        unseen.push(format!(
-            "{} could not be looked into: some owners are missing (run it as root)",
-            counted(evidence.processes.refused, "process").replace("processs", "processes")
-        ));
+    let refused = evidence.processes.refused;
+    if refused > 0 {
+        let remedy = if rustix::process::geteuid().is_root() { "" } else { " (run it as root)" };
+        unseen.push(format!("{refused} of the processes, so owners may be missing{remedy}"));
     }
-    let names = |needs: &[Needs]| {
-        let rules = plan.rules.iter().filter(|rule| needs.contains(&rule.needs));
-        rules.map(|rule| rule.name).collect::<Vec<_>>().join(", ")
-    };
+    let rules = plan.rules.iter().filter(|rule| rule.needs == Needs::Tracing);
+    let tracing = rules.map(|rule| rule.name).collect::<Vec<_>>().join(", ");
     if plan.watch.is_none() {
-        unseen.push(format!(
-            "rates and growth, and {}: they take --for 30s",
-            names(&[Needs::Watching, Needs::Tracing])
-        ));
-    } else if evidence.traced.is_none() {
-        unseen.push(format!("{}: they take the privilege to trace", names(&[Needs::Tracing])));
+        let rules = if tracing.is_empty() { String::new() } else { format!(", {tracing}") };
+        unseen.push(format!("rates and growth{rules}: they take --for 30s"));
+    } else if let Some(refusal) = refusal
+        && !tracing.is_empty()
+    {
+        unseen.push(format!("{tracing}: {refusal}"));
     }
     if let Some(traced) = &evidence.traced
         && traced.lost > 0

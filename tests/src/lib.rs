@@ -3,6 +3,7 @@
 //! A test that needs a privilege begins with [`require_root!`]; [`namespace`] gives it a network
 //! of its own, [`process`] runs socktrace in it, [`wait`] awaits what it waits for.
 
+pub mod audit;
 pub mod compare;
 pub mod driver;
 pub mod events;

@@ -3,6 +3,7 @@
 //! The namespace belongs to a thread of the test and to the processes started from it, so it ends
 //! with them, whether the test passes or panics.
 
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
 use std::thread;
@@ -31,15 +32,41 @@ pub fn in_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> T {
 }
 
 fn raise_loopback() {
+    change_interface(b"lo", libc::SIOCSIFFLAGS, |request| {
+        request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    });
+}
+
+/// Takes `lo` down: what is sent over it gets nowhere.
+pub fn lower_loopback() {
+    change_interface(b"lo", libc::SIOCSIFFLAGS, |request| request.ifr_ifru.ifru_flags = 0);
+}
+
+/// Gives `lo` another address, one that is not of loopback.
+pub fn add_address(addr: Ipv4Addr) {
+    change_interface(b"lo:1", libc::SIOCSIFADDR, |request| {
+        let addr = libc::sockaddr_in {
+            sin_family: libc::AF_INET as libc::sa_family_t,
+            sin_port: 0,
+            sin_addr: libc::in_addr { s_addr: u32::from_ne_bytes(addr.octets()) },
+            sin_zero: [0; 8],
+        };
+        // SAFETY: a sockaddr_in is a sockaddr, and as long as one.
+        request.ifr_ifru.ifru_addr =
+            unsafe { std::mem::transmute::<libc::sockaddr_in, libc::sockaddr>(addr) };
+    });
+}
+
+fn change_interface(name: &[u8], call: libc::Ioctl, change: impl FnOnce(&mut libc::ifreq)) {
     let socket = socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
         .expect("no socket in the new namespace");
     // SAFETY: all zeroes is a valid ifreq.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    for (to, from) in request.ifr_name.iter_mut().zip(b"lo") {
+    for (to, from) in request.ifr_name.iter_mut().zip(name) {
         *to = *from as libc::c_char;
     }
-    request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
-    // SAFETY: SIOCSIFFLAGS reads one ifreq, which outlives the call.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS, &raw const request) };
-    assert_eq!(result, 0, "lo does not come up: {}", std::io::Error::last_os_error());
+    change(&mut request);
+    // SAFETY: these calls read one ifreq, which outlives them.
+    let result = unsafe { libc::ioctl(socket.as_raw_fd(), call, &raw const request) };
+    assert_eq!(result, 0, "lo cannot be changed: {}", std::io::Error::last_os_error());
 }

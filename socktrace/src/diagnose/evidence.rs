@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
+use crate::container::Home;
 use crate::procfs::counters::Counters;
 use crate::socket::{Cookie, Inet, InetEnd, Inode, SkMem, State, TcpInfo, Timer};
 
@@ -367,7 +368,7 @@ pub struct Process {
     /// As the process chose it: any bytes.
     pub comm: Vec<u8>,
     pub uid: Option<u32>,
-    pub container: Option<String>,
+    pub home: Home,
     pub executable: Executable,
     pub descriptors: Option<u64>,
     pub descriptor_limit: Option<u64>,
@@ -424,19 +425,8 @@ pub enum ConnectError {
     TimedOut,
     Reset,
     Unreachable,
-    Other(u16),
-}
-
-impl ConnectError {
-    pub fn from_errno(errno: u16) -> ConnectError {
-        match i32::from(errno) {
-            libc::ECONNREFUSED => ConnectError::Refused,
-            libc::ETIMEDOUT => ConnectError::TimedOut,
-            libc::ECONNRESET => ConnectError::Reset,
-            libc::EHOSTUNREACH | libc::ENETUNREACH => ConnectError::Unreachable,
-            _ => ConnectError::Other(errno),
-        }
-    }
+    /// The process did not wait any longer.
+    GivenUp,
 }
 
 #[derive(Debug, Clone)]

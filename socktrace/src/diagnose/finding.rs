@@ -1,6 +1,7 @@
 //! What a rule says: a sentence, how bad, how sure, and the rows that prove it.
 
 use super::evidence::{ConnectError, Evidence, Process, Worker};
+use crate::container::Home;
 use crate::socket::{InetEnd, Inode, State};
 
 /// How bad it is, from harmless to "somebody is without service".
@@ -139,12 +140,12 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 }
 
 /// A process, as far as a finding names it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     pub pid: u32,
     pub comm: Vec<u8>,
     pub uid: Option<u32>,
-    pub container: Option<String>,
+    pub home: Home,
 }
 
 impl From<&Process> for Owner {
@@ -153,14 +154,19 @@ impl From<&Process> for Owner {
             pid: process.pid,
             comm: process.comm.clone(),
             uid: process.uid,
-            container: process.container.clone(),
+            home: process.home.clone(),
         }
     }
 }
 
 impl From<&Worker> for Owner {
     fn from(worker: &Worker) -> Owner {
-        Owner { pid: worker.pid, comm: worker.comm.clone(), uid: Some(worker.uid), container: None }
+        Owner {
+            pid: worker.pid,
+            comm: worker.comm.clone(),
+            uid: Some(worker.uid),
+            home: Home::default(),
+        }
     }
 }
 
@@ -175,8 +181,8 @@ pub fn owners(evidence: &Evidence, inode: Inode) -> Vec<Owner> {
 /// The owners of some sockets, each once.
 pub fn owners_of_all(evidence: &Evidence, inodes: &[Inode]) -> Vec<Owner> {
     let mut all: Vec<Owner> = inodes.iter().flat_map(|inode| owners(evidence, *inode)).collect();
-    all.sort();
-    all.dedup();
+    all.sort_by_key(|owner| owner.pid);
+    all.dedup_by_key(|owner| owner.pid);
     all
 }
 
@@ -193,8 +199,8 @@ fn name(owner: &Owner) -> String {
     let mut text = Vec::new();
     crate::render::escape::process_name(&mut text, &owner.comm);
     let comm = String::from_utf8_lossy(&text).into_owned();
-    match &owner.container {
-        Some(container) => format!("{comm}[{}] in container {container}", owner.pid),
+    match &owner.home.container {
+        Some(container) => format!("{comm}[{}] in container {}", owner.pid, container.label()),
         None => format!("{comm}[{}]", owner.pid),
     }
 }
@@ -259,14 +265,14 @@ pub fn bytes(bytes: impl Into<u64>) -> String {
 }
 
 impl ConnectError {
-    /// The kernel's name, if it is one that connects end with.
+    /// The kernel's name, where it is the kernel that ends it.
     pub fn name(self) -> &'static str {
         match self {
             ConnectError::Refused => "ECONNREFUSED",
             ConnectError::TimedOut => "ETIMEDOUT",
             ConnectError::Reset => "ECONNRESET",
             ConnectError::Unreachable => "EHOSTUNREACH",
-            ConnectError::Other(_) => "another error",
+            ConnectError::GivenUp => "given up",
         }
     }
 }
@@ -274,6 +280,7 @@ impl ConnectError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Container;
 
     #[test]
     fn numbers_are_written_for_people() {
@@ -298,8 +305,9 @@ mod tests {
 
     #[test]
     fn hostile_names_do_not_reach_the_terminal() {
-        let owner =
-            Owner { pid: 7, comm: b"a\x1b[2J".to_vec(), uid: None, container: Some("c1".into()) };
+        let container = Container { runtime: None, id: "c1".into(), name: None, image: None };
+        let home = Home { container: Some(container), ..Home::default() };
+        let owner = Owner { pid: 7, comm: b"a\x1b[2J".to_vec(), uid: None, home };
         assert_eq!(named(&[owner]), "a.[2J[7] in container c1");
     }
 }

@@ -23,8 +23,6 @@ pub struct Rule {
 pub enum Needs {
     /// One look, or two a moment apart.
     Snapshot,
-    /// `--for`.
-    Watching,
     /// `--for`, and the privilege to trace.
     Tracing,
 }
@@ -33,7 +31,6 @@ impl Needs {
     pub fn name(self) -> &'static str {
         match self {
             Needs::Snapshot => "a snapshot",
-            Needs::Watching => "--for",
             Needs::Tracing => "--for, and the privilege to trace",
         }
     }

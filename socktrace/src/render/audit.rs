@@ -184,11 +184,12 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::container::Home;
     use crate::diagnose::finding::Sure;
 
     #[test]
     fn a_finding_says_what_is_wrong_before_all_else() {
-        let owner = Owner { pid: 7, comm: b"app".to_vec(), uid: Some(0), container: None };
+        let owner = Owner { pid: 7, comm: b"app".to_vec(), uid: Some(0), home: Home::default() };
         let row = vec![Value::Number(129), Value::Owners(vec![owner])];
         let example = Finding {
             rule: "accept-queue",

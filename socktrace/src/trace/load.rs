@@ -43,6 +43,8 @@ pub enum Wanted {
     Retransmissions,
     /// A record for each connection, at its end.
     Lives,
+    /// Lives, retransmissions and resets, to be added up.
+    Digest,
 }
 
 impl Wanted {
@@ -51,6 +53,7 @@ impl Wanted {
             Wanted::Everything => &[TRANSITION, RETRANSMISSION, SYNACK, RESET_RECEIVED, RESET_SENT],
             Wanted::Retransmissions => &[TRANSITION, RETRANSMISSION, SYNACK],
             Wanted::Lives => &[LIFE, RESET_RECEIVED, RESET_SENT],
+            Wanted::Digest => &[LIFE, RETRANSMISSION, SYNACK, RESET_RECEIVED, RESET_SENT],
         }
     }
 }
@@ -318,7 +321,7 @@ fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya
     let has_reset_reason = u8::from(types.has_reset_reason);
     let accept_arguments = types.accept_arguments.unwrap_or_default() as u8;
     let tell_transitions = u8::from(plan.wanted == Wanted::Everything);
-    let tell_resets = tell_transitions;
+    let tell_resets = u8::from(matches!(plan.wanted, Wanted::Everything | Wanted::Digest));
     let has_probe = u8::from(plan.probe.is_some());
     EbpfLoader::new()
         .btf(Some(kernel))

@@ -6,6 +6,9 @@ mod look;
 mod processes;
 mod settings;
 mod tcp;
+mod traced;
+
+pub use traced::Recorder;
 
 use std::time::{Duration, Instant};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 
-use crate::container::Homes;
+use crate::container::{Home, Homes};
 use crate::diagnose::evidence::{Doing, Evidence, Executable, Process, Processes};
 use crate::owner::{self, Owners, Source, Wanted};
 use crate::procfs;
@@ -31,7 +31,13 @@ pub(super) fn add(evidence: &mut Evidence, homes: &Homes) -> Result<()> {
             processes.holders.insert(inode, pids);
         }
     }
+    let here = fs::read_link("/proc/thread-self/ns/net").ok();
+    let concerned: BTreeSet<u32> = processes.holders.values().flatten().copied().collect();
     for (pid, comm) in owners.processes() {
+        let lives_here = || fs::read_link(root.join(format!("{pid}/ns/net"))).ok() == here;
+        if !concerned.contains(&pid) && !lives_here() {
+            continue;
+        }
         processes.known.entry(pid).or_insert_with(|| describe(&root, pid, comm, homes));
     }
     add_executables(&root, evidence, &owners, &mut processes);
@@ -59,9 +65,7 @@ fn describe(root: &Path, pid: u32, comm: &[u8], homes: &Homes) -> Process {
         pid,
         comm: comm.to_vec(),
         uid: fs::metadata(&folder).ok().map(|metadata| metadata.uid()),
-        container: homes
-            .of_process(pid)
-            .and_then(|home| Some(home.container.as_ref()?.label().to_owned())),
+        home: homes.of_process(pid).map(|home| Home::clone(&home)).unwrap_or_default(),
         descriptors: descriptors(&folder),
         descriptor_limit: fs::read_to_string(folder.join("limits"))
             .ok()

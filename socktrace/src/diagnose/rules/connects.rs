@@ -69,7 +69,7 @@ fn judge_failed(
                 ConnectError::TimedOut => "timed out".to_owned(),
                 ConnectError::Reset => "reset".to_owned(),
                 ConnectError::Unreachable => "found no way to it".to_owned(),
-                ConnectError::Other(errno) => format!("failed with error {errno}"),
+                ConnectError::GivenUp => "given up without an answer".to_owned(),
             },
             span(u64::try_from(case.evidence.watch.span.as_millis()).unwrap_or(u64::MAX)),
         ),
@@ -89,7 +89,7 @@ fn judge_failed(
         })
         .collect();
     finding.evidence = Table::new(&["peer", "error", "count", "owners"], rows);
-    finding.command = "socktrace trace".to_owned();
+    finding.command = "socktrace life".to_owned();
     let is_local = case.evidence.is_local(peer.addr);
     finding.advice.push(match error {
         ConnectError::Refused if is_local => format!(
@@ -100,14 +100,14 @@ fn judge_failed(
         ConnectError::Refused => "The host is there, but nothing listens on the port (or a filter \
                                   answers for it): is the service down, or on another address?"
             .to_owned(),
-        ConnectError::TimedOut => {
-            "Nothing answers: the host is down, or a filter drops the SYN.".to_owned()
-        }
+        ConnectError::TimedOut | ConnectError::GivenUp => "Nothing answers: the host is down, its \
+                                                           accept queue is full, or a filter drops \
+                                                           the SYN."
+            .to_owned(),
         ConnectError::Reset => {
             "Something between, or the peer, breaks the handshake off.".to_owned()
         }
         ConnectError::Unreachable => "There is no route: `ip route get` tells.".to_owned(),
-        ConnectError::Other(_) => "The error is in errno(3).".to_owned(),
     });
     Some(finding)
 }
@@ -116,8 +116,8 @@ fn judge_failed(
 pub(super) fn workers(failed: &[&FailedConnects]) -> Vec<Owner> {
     let mut who: Vec<Owner> =
         failed.iter().filter_map(|failed| failed.worker.as_ref()).map(Owner::from).collect();
-    who.sort();
-    who.dedup();
+    who.sort_by_key(|owner| owner.pid);
+    who.dedup_by_key(|owner| owner.pid);
     who
 }
 

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::connects::workers;
-use crate::diagnose::evidence::{ConnectError, Evidence, Tcp};
+use crate::diagnose::evidence::{ConnectError, Evidence, Tcp, Traced};
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, counted, end, named, owners,
 };
@@ -61,6 +61,7 @@ fn loopback_only(case: &Case<'_>) -> Vec<Finding> {
             .failed_connects
             .iter()
             .filter(|failed| failed.error == ConnectError::Refused && is_for(failed.peer))
+            .filter(|failed| failed.is_here || was_reset_here(traced, failed.peer))
             .collect();
         let resets: Vec<_> = traced
             .resets
@@ -106,6 +107,11 @@ fn loopback_only(case: &Case<'_>) -> Vec<Finding> {
         findings.push(finding);
     }
     findings
+}
+
+/// Whether this namespace refused such a connect: another may have the same address.
+fn was_reset_here(traced: &Traced, asked: InetEnd) -> bool {
+    traced.resets.iter().any(|reset| reset.is_refusal && reset.is_sent && reset.local == asked)
 }
 
 /// What is usually not for everybody.

@@ -163,10 +163,11 @@ fn command(local: &crate::socket::InetEnd, peer: &crate::socket::InetEnd, count:
 /// Whether the other end of a connection is on this host, with data that its process has not read:
 /// then that process is the finding, not this one.
 fn has_local_slow_reader(evidence: &Evidence, socket: &Tcp) -> bool {
-    evidence
-        .tcp
-        .iter()
-        .any(|other| other.local == socket.peer && other.peer == socket.local && other.recv_q > 0)
+    evidence.tcp.iter().any(|other| {
+        let is_other_end = other.local == socket.peer && other.peer == socket.local;
+        // What was not accepted yet has no reader.
+        is_other_end && other.recv_q > 0 && other.inode.0 != 0
+    })
 }
 
 pub(super) static ZERO_WINDOW: Rule = Rule {
@@ -177,14 +178,14 @@ pub(super) static ZERO_WINDOW: Rule = Rule {
         Threshold {
             name: "probes",
             value: 1.0,
-            unit: "window probes without effect",
+            unit: "window probes without effect, for a note",
             reason: "a window that closes for a moment opens before the first probe",
         },
         Threshold {
             name: "many-probes",
             value: 4.0,
-            unit: "window probes without effect",
-            reason: "probes double their distance: four take some three seconds and more",
+            unit: "window probes without effect, for a warning",
+            reason: "probes double their distance: four take some three seconds",
         },
     ],
     why: "The peer's kernel has said that there is no room: its process does not read. Neither this \
@@ -197,6 +198,12 @@ pub(super) static ZERO_WINDOW: Rule = Rule {
     judge: zero_window,
 };
 
+/// How often the window was probed, or data sent again, in vain. A probe that is answered with a
+/// closed window does not count in the timer, but it doubles the distance to the next.
+fn probes(socket: &Tcp) -> u8 {
+    socket.timer.retransmits.max(socket.info.backoff)
+}
+
 fn zero_window(case: &Case<'_>) -> Vec<Finding> {
     let evidence = case.evidence;
     let closed: Vec<&Tcp> = evidence
@@ -205,16 +212,16 @@ fn zero_window(case: &Case<'_>) -> Vec<Finding> {
         .filter(|socket| {
             socket.timer.kind == TimerKind::Persist
                 && socket.send_q > 0
-                && f64::from(socket.timer.retransmits) >= case.limit("probes")
+                && f64::from(probes(socket)) >= case.limit("probes")
                 && !has_local_slow_reader(evidence, socket)
         })
         .collect();
     by_process(evidence, closed, |socket| socket)
         .into_iter()
         .filter_map(|sockets| {
-            let worst = *sockets.iter().max_by_key(|socket| socket.timer.retransmits)?;
-            let probes = f64::from(worst.timer.retransmits);
-            let severity = case.severity(probes, "probes", "many-probes")?.min(Severity::Warning);
+            let worst = *sockets.iter().max_by_key(|socket| probes(socket))?;
+            let is_long = f64::from(probes(worst)) >= case.limit("many-probes");
+            let severity = if is_long { Severity::Warning } else { Severity::Note };
             let who = owners(evidence, worst.inode);
             let what = format!(
                 "{} does not read what {} sends: its window is closed, {} wait",
@@ -251,7 +258,7 @@ fn sending(
                 socket.state.into(),
                 socket.send_q.into(),
                 socket.info.unacked.into(),
-                u32::from(socket.timer.retransmits).into(),
+                u32::from(probes(socket)).into(),
                 socket.info.last_ack_recv_ms.into(),
                 Value::Owners(owners(case.evidence, socket.inode)),
             ]

@@ -7,7 +7,7 @@ use super::RULES;
 use crate::diagnose::evidence::*;
 use crate::diagnose::finding::{Finding, Severity, Sure};
 use crate::diagnose::judge;
-use crate::diagnose::rule::Overrides;
+use crate::diagnose::rule::{Overrides, Threshold};
 use crate::socket::{Cookie, InetEnd, Inode, SkMem, State, TcpInfo, Timer, TimerKind};
 
 fn end(addr: &str, port: u16) -> InetEnd {
@@ -252,10 +252,12 @@ fn readers() {
 fn closed_windows() {
     let closed = |probes| {
         let mut socket = Tcp { send_q: 50_000, ..tcp(State::Established) };
-        socket.timer = Timer { kind: TimerKind::Persist, retransmits: probes, expires_ms: 400 };
+        socket.info.backoff = probes;
+        socket.timer = Timer { kind: TimerKind::Persist, retransmits: 0, expires_ms: 400 };
         socket
     };
     assert_eq!(fired(&evidence(vec![closed(4)])), [("zero-window", WARNING)]);
+    assert_eq!(fired(&evidence(vec![closed(1)])), [("zero-window", NOTE)]);
     assert_eq!(fired(&evidence(vec![closed(0)])), [], "closed a moment ago");
 
     let mut reader = tcp(State::Established);
@@ -594,4 +596,39 @@ fn thresholds_can_be_set() {
     overrides.add(RULES, "accept-queue.full-percent=40").unwrap();
     assert_eq!(judge(RULES, &overrides, &evidence)[0].severity, WARNING);
     assert_eq!(judged(&evidence), []);
+}
+
+/// The rules, as docs/audit.md has them after its own words.
+fn documented() -> String {
+    let mut text = String::new();
+    for rule in RULES {
+        text += &format!(
+            "\n### {}\n\nFinds {}. Needs {}.\n{}\n",
+            rule.name,
+            rule.finds,
+            rule.needs.name(),
+            rule.why
+        );
+        if !rule.thresholds.is_empty() {
+            text += "\n| threshold | | unit | reason |\n|---|---|---|---|\n";
+        }
+        for threshold in rule.thresholds {
+            let Threshold { name, value, unit, reason } = threshold;
+            text += &format!("| {name} | {value} | {unit} | {reason} |\n");
+        }
+    }
+    text
+}
+
+#[test]
+fn the_documentation_has_the_rules_as_they_are() {
+    const HEADING: &str = "## Rules\n";
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/audit.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (own, rules) = text.split_once(HEADING).expect("docs/audit.md has a heading for the rules");
+    if std::env::var_os("SOCKTRACE_BLESS").is_some() {
+        std::fs::write(path, format!("{own}{HEADING}{}", documented())).unwrap();
+    } else {
+        assert!(rules == documented(), "SOCKTRACE_BLESS=1 cargo test writes docs/audit.md anew");
+    }
 }

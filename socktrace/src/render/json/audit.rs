@@ -2,6 +2,7 @@
 
 use super::Object;
 use super::address::inet_end;
+use super::home::home;
 use super::time::{Clock, now_unix_us};
 use crate::diagnose::evidence::Watch;
 use crate::diagnose::finding::{Finding, Owner, Table, Value};
@@ -80,5 +81,5 @@ fn owner(object: &mut Object<'_>, owner: &Owner) {
     object.value("pid", owner.pid);
     object.bytes("comm", &owner.comm);
     object.known("uid", owner.uid);
-    object.known("container", owner.container.as_deref());
+    home(object, &owner.home);
 }

@@ -1,0 +1,115 @@
+//! What an audit says of what happened while it watched: failed connects, churn, and the report
+//! that Ctrl-C gives.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+
+use rustix::process::Signal;
+use socktrace_tests::audit::{Report, command, listener, own_pid};
+use socktrace_tests::namespace::{add_address, in_namespace};
+use socktrace_tests::process::{Running, without_capabilities};
+use socktrace_tests::require_root;
+
+const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
+
+/// Audits while `body` runs, and ends the watch by Ctrl-C.
+fn watching(args: &[&str], body: impl FnOnce()) -> Report {
+    let mut all = vec!["--for", "1h"];
+    all.extend_from_slice(args);
+    run(command(&all), body)
+}
+
+fn run(command: Command, body: impl FnOnce()) -> Report {
+    let running = Running::start(command);
+    running.await_message(|line| line.contains("watching").then_some(()));
+    body();
+    running.signal(Signal::INT);
+    let finished = running.finish();
+    let text = finished.stdout.join("\n");
+    Report::parse(&text, finished.status.code()).unwrap_or_else(|error| {
+        panic!("{error}: {finished:?}");
+    })
+}
+
+fn refused(address: SocketAddr, times: usize) {
+    for _ in 0..times {
+        TcpStream::connect(address).unwrap_err();
+    }
+}
+
+#[test]
+fn a_service_on_loopback_that_others_ask_for_is_named_first() {
+    require_root!();
+    in_namespace(|| {
+        add_address(ADDRESS);
+        let server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let report = watching(&[], || refused((ADDRESS, 8080).into(), 5));
+        assert_eq!(report.fired(), [("loopback-only", "critical")], "{report:?}");
+        assert_eq!(report.code, Some(20));
+        let what = report.finding("loopback-only").unwrap()["what"].as_str().unwrap();
+        assert!(what.contains("listens on 127.0.0.1:8080 only; 5 connects"), "{what}");
+        drop(server);
+
+        let _everywhere = TcpListener::bind("0.0.0.0:8080").unwrap();
+        let report = watching(&[], || drop(TcpStream::connect((ADDRESS, 8080)).unwrap()));
+        assert_eq!(report.fired(), [], "it can be reached");
+    });
+}
+
+#[test]
+fn connects_that_are_refused_are_named_by_who_tries_and_where() {
+    require_root!();
+    in_namespace(|| {
+        let (server, address) = listener(4);
+        drop(server);
+        let report = watching(&[], || refused(address, 10));
+        assert_eq!(report.fired(), [("connect-failed", "warning")], "{report:?}");
+        assert_eq!(report.pids("connect-failed"), own_pid());
+        let row = &report.finding("connect-failed").unwrap()["evidence"][0];
+        assert_eq!(row["error"], "ECONNREFUSED");
+        assert_eq!(row["count"], 10);
+        let report = watching(&[], || refused(address, 2));
+        assert_eq!(report.fired(), [], "a restart");
+    });
+}
+
+#[test]
+fn short_connections_are_counted_by_who_opens_them_and_where() {
+    require_root!();
+    in_namespace(|| {
+        let (server, address) = listener(64);
+        let only = ["--only", "churn", "--threshold", "churn.rate=0.001"];
+        let report = watching(&only, || {
+            for _ in 0..100 {
+                let client = TcpStream::connect(address).unwrap();
+                drop((server.accept().unwrap(), client));
+            }
+        });
+        assert_eq!(report.fired(), [("churn", "note")], "{report:?}");
+        assert_eq!(report.pids("churn"), own_pid());
+        let row = &report.finding("churn").unwrap()["evidence"][0];
+        assert_eq!(row["count"], 100);
+
+        let (open, close) = (TcpStream::connect(address).unwrap(), server.accept().unwrap());
+        let report = watching(&only, || ());
+        assert_eq!(report.fired(), [], "one that stays open");
+        drop((open, close));
+    });
+}
+
+#[test]
+fn without_the_privilege_to_trace_the_rest_is_judged_and_the_lack_said() {
+    use rustix::thread::CapabilitySet;
+    require_root!();
+    in_namespace(|| {
+        let (_server, address) = listener(4);
+        let clients: Vec<_> = (0..8).map(|_| socktrace_tests::audit::begin(address)).collect();
+        let mut command = command(&["--for", "1h"]);
+        let tracing = CapabilitySet::SYS_ADMIN | CapabilitySet::BPF | CapabilitySet::PERFMON;
+        without_capabilities(&mut command, &tracing.iter().collect::<Vec<_>>());
+        let report = run(command, || ());
+        assert_eq!(report.fired()[0], ("accept-queue", "critical"), "{report:?}");
+        assert!(report.unseen.iter().any(|what| what.contains("connect-failed")), "{report:?}");
+        drop(clients);
+    });
+}
