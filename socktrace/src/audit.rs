@@ -91,11 +91,15 @@ pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option
 fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
     let Some(time) = plan.watch else {
         let mut watcher = Watcher::start(false)?;
+        let mut glimpse = None;
         if let Some(wait) = watcher.second_look() {
+            // Without the privilege, it remains unknown who they are.
+            let recorder = watcher.lacks_owners().then(Recorder::start).and_then(Result::ok);
             std::thread::sleep(wait);
             watcher.look()?;
+            glimpse = recorder.map(Recorder::finish);
         }
-        return Ok(Gathered { evidence: watcher.finish(None, homes)?, refusal: None });
+        return Ok(Gathered { evidence: watcher.finish(glimpse, homes)?, refusal: None });
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

@@ -1,7 +1,9 @@
 //! What an audit says of what happened while it watched: failed connects, churn, and the report
 //! that Ctrl-C gives.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::fs;
+use std::io::ErrorKind;
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use rustix::process::Signal;
@@ -70,6 +72,30 @@ fn connects_that_are_refused_are_named_by_who_tries_and_where() {
         assert_eq!(row["count"], 10);
         let report = watching(&[], || refused(address, 2));
         assert_eq!(report.fired(), [], "a restart");
+    });
+}
+
+#[test]
+fn who_has_used_up_the_ports_is_named_though_time_wait_has_no_process() {
+    require_root!();
+    in_namespace(|| {
+        fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40099").unwrap();
+        fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0").unwrap();
+        let server = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let address = server.local_addr().unwrap();
+        while let Ok(client) = TcpStream::connect(address) {
+            let accepted = server.accept().unwrap().0;
+            client.shutdown(Shutdown::Write).unwrap();
+            drop(accepted);
+        }
+        let report = watching(&[], || {
+            let error = TcpStream::connect(address).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
+        });
+        assert_eq!(report.fired()[0], ("ephemeral-ports", "critical"), "{report:?}");
+        assert_eq!(report.pids("ephemeral-ports"), own_pid());
+        let what = report.finding("ephemeral-ports").unwrap()["what"].as_str().unwrap();
+        assert!(what.contains("1 connect failed for want of one"), "{what}");
     });
 }
 

@@ -34,6 +34,8 @@ pub struct Evidence {
     pub addresses: Vec<LocalAddress>,
     /// What happened meanwhile; `None` if it could not be traced, or nobody asked.
     pub traced: Option<Traced>,
+    /// Who was seen to connect where, the most frequent first.
+    pub callers: FxHashMap<InetEnd, Vec<Worker>>,
 }
 
 /// Between which moments, and how closely, it was watched.
@@ -411,6 +413,29 @@ pub struct Traced {
     pub lost: u64,
 }
 
+impl Traced {
+    /// Who connected where, or tried to: the most frequent first.
+    pub fn callers(&self) -> FxHashMap<InetEnd, Vec<Worker>> {
+        let churn = self.churn.iter().map(|churn| (churn.peer, &churn.worker, churn.count));
+        let failed = self.failed_connects.iter().filter(|failed| failed.is_here);
+        let failed = failed.map(|failed| (failed.peer, &failed.worker, failed.count));
+        let mut counts: FxHashMap<InetEnd, Vec<(u64, Worker)>> = FxHashMap::default();
+        for (peer, worker, count) in churn.chain(failed) {
+            let Some(worker) = worker else { continue };
+            let callers = counts.entry(peer).or_default();
+            match callers.iter_mut().find(|(_, known)| known == worker) {
+                Some((sum, _)) => *sum += count,
+                None => callers.push((count, worker.clone())),
+            }
+        }
+        let by_count = |mut callers: Vec<(u64, Worker)>| {
+            callers.sort_by(|a, b| b.cmp(a));
+            callers.into_iter().map(|(_, worker)| worker).collect()
+        };
+        counts.into_iter().map(|(peer, callers)| (peer, by_count(callers))).collect()
+    }
+}
+
 /// A process as the kernel saw it at work on a socket.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Worker {
@@ -427,6 +452,8 @@ pub enum ConnectError {
     Unreachable,
     /// The process did not wait any longer.
     GivenUp,
+    /// There was no local port left towards this peer.
+    NoPort,
 }
 
 #[derive(Debug, Clone)]

@@ -273,6 +273,7 @@ impl ConnectError {
             ConnectError::Reset => "ECONNRESET",
             ConnectError::Unreachable => "EHOSTUNREACH",
             ConnectError::GivenUp => "given up",
+            ConnectError::NoPort => "EADDRNOTAVAIL",
         }
     }
 }

@@ -23,6 +23,8 @@ use crate::socket::{Cookie, Inode, State};
 /// After how long a look that saw something suspicious is repeated: long enough to tell what waits
 /// from what has just come.
 const SECOND_LOOK: Duration = Duration::from_millis(1100);
+/// From how many connections in ten seconds somebody may ask whose they were.
+const RECENT: u32 = 200;
 /// How many looks between the first and the last.
 const LOOKS_BETWEEN: u32 = 9;
 /// A look may take this share of the time until the next.
@@ -59,7 +61,17 @@ impl Watcher {
     /// When to look again, if nobody asked to watch: only if something may be wrong or may just be
     /// busy.
     pub fn second_look(&self) -> Option<Duration> {
-        (!self.asked && self.first.is_suspicious()).then_some(SECOND_LOOK)
+        (!self.asked && (self.first.is_suspicious() || self.lacks_owners())).then_some(SECOND_LOOK)
+    }
+
+    /// Whether many ports towards one peer are in TIME-WAIT, which has no process: then only a
+    /// trace tells whose they were.
+    pub fn lacks_owners(&self) -> bool {
+        let many = self.settings.ephemeral_ports() / 2;
+        self.first.tcp.destinations().iter().any(|destination| {
+            destination.inodes.is_empty()
+                && (destination.ports() >= many || destination.time_wait_recent >= RECENT)
+        })
     }
 
     /// How far apart the looks of a watch of this length are.
@@ -106,7 +118,9 @@ impl Watcher {
             counters_before: first.counters,
             settings,
             addresses: addresses::read(),
-            traced,
+            callers: traced.as_ref().map(Traced::callers).unwrap_or_default(),
+            // A glimpse names who connects; how often something happens takes a watch.
+            traced: traced.filter(|_| asked),
             ..Evidence::default()
         };
         if looks > 1 {

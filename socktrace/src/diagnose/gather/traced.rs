@@ -52,6 +52,7 @@ impl Recorder {
             probe: None,
             ring_size: RingSize::DEFAULT,
             log: LogLevel::Off,
+            verifier_log: false,
         })?;
         let here = netns::current().and_then(|id| u32::try_from(id.0).ok());
         Ok(Recorder { tracer, _seeding: seeding, here, sums: Sums::default() })
@@ -109,7 +110,8 @@ impl Sums {
         let duration = life.duration(event.at);
         let place = || (canonical(socket.peer), worker(socket.owner.as_ref()));
         if life.ending.last == State::SynSent {
-            let Some(error) = failure(life, duration) else { return };
+            let has_port = socket.local.port != 0;
+            let Some(error) = failure(life, duration, has_port) else { return };
             let key = (place(), error, is_here);
             if let Some(count) = slot(&mut self.failed, key, &mut self.beyond) {
                 *count += 1;
@@ -163,12 +165,14 @@ fn slot<'s, K: std::hash::Hash + Eq, V: Default>(
 }
 
 /// Why a connect failed; `None` if nobody waited for it.
-fn failure(life: &Life, duration: Option<Duration>) -> Option<ConnectError> {
+fn failure(life: &Life, duration: Option<Duration>, has_port: bool) -> Option<ConnectError> {
     match life.ending.end() {
         End::Refused => Some(ConnectError::Refused),
         End::Timeout => Some(ConnectError::TimedOut),
         End::Unreachable => Some(ConnectError::Unreachable),
         End::Reset => Some(ConnectError::Reset),
+        // The kernel chooses the port after it has entered SYN-SENT, and leaves it if there is none.
+        End::Aborted if !has_port => Some(ConnectError::NoPort),
         End::Aborted if duration.is_some_and(|waited| waited >= PATIENCE) => {
             Some(ConnectError::GivenUp)
         }

@@ -24,6 +24,12 @@ pub(super) static ACCEPT_QUEUE: Rule = Rule {
             unit: "connections",
             reason: "below it the backlog is so small that one burst fills it",
         },
+        Threshold {
+            name: "drops",
+            value: 1.0,
+            unit: "dropped attempts per second while it was watched",
+            reason: "each costs a client a second at least; fewer are bursts, which make a warning",
+        },
     ],
     why: "When the queue is full the kernel drops the last ACK of a handshake: the client believes \
           that it is connected, sends, and waits for seconds until it gives up.",
@@ -52,9 +58,11 @@ fn judge_queue(case: &Case<'_>, listener: &Tcp) -> Option<Finding> {
         && f64::from(least) >= case.limit("least-waiting");
     let is_stuck = is_full(least) || (is_full(waiting) && listener.earlier.is_none());
 
-    let severity = if is_stuck || (dropped > 0 && case.evidence.watch.asked) {
+    let is_dropping = dropped > 0 && case.evidence.watch.asked;
+    let drops = case.per_second(dropped.into());
+    let severity = if is_stuck || (is_dropping && drops >= case.limit("drops")) {
         Severity::Critical
-    } else if is_nearly_full {
+    } else if is_nearly_full || is_dropping {
         Severity::Warning
     } else if listener.drops() > 0 {
         Severity::Note
@@ -73,12 +81,12 @@ fn judge_queue(case: &Case<'_>, listener: &Tcp) -> Option<Finding> {
                 drops => format!(", {} dropped", grouped(drops)),
             }
         ),
-        Severity::Critical => format!(
+        Severity::Critical | Severity::Warning if is_dropping => format!(
             "{} accepts too slowly: {place} dropped {} meanwhile ({queue})",
             named(&who),
             counted(dropped, "connection attempt")
         ),
-        Severity::Warning => {
+        Severity::Critical | Severity::Warning => {
             format!(
                 "{} accepts too slowly: the queue of {place} is nearly full ({queue})",
                 named(&who)

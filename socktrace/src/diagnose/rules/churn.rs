@@ -1,9 +1,9 @@
 //! Connections that are opened for a moment, again and again.
 
+use super::ports::owners_towards;
 use crate::diagnose::evidence::Destination;
 use crate::diagnose::finding::{
-    Finding, Owner, Severity, Sure, Table, Value, end, filter_host, grouped, named, owners_of_all,
-    span,
+    Finding, Owner, Severity, Sure, Table, Value, end, filter_host, grouped, named, span,
 };
 use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
 
@@ -67,7 +67,7 @@ fn from_time_wait(case: &Case<'_>, destination: &Destination) -> Option<Finding>
     let rate = f64::from(destination.time_wait_recent) / 10.0;
     let place = Place {
         peer: destination.peer,
-        who: owners_of_all(case.evidence, &destination.inodes),
+        who: owners_towards(case.evidence, destination),
         sure: Sure::Likely,
         because: "counted from the TIME-WAITs of the last ten seconds; how long each connection \
                   lived is not known",

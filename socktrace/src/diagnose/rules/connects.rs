@@ -37,8 +37,12 @@ fn connect_failed(case: &Case<'_>) -> Vec<Finding> {
     let Some(traced) = &case.evidence.traced else { return Vec::new() };
     let mut by_place: BTreeMap<(InetEnd, ConnectError), Vec<&FailedConnects>> = BTreeMap::new();
     for failed in traced.failed_connects.iter().filter(|failed| failed.is_here) {
-        // That is a finding of its own, which says why.
-        if loopback_listener_for(case.evidence, failed.peer).is_none() {
+        // Those are findings of their own, which say why.
+        let is_explained = match failed.error {
+            ConnectError::NoPort => has_destination(case.evidence, failed.peer),
+            _ => loopback_listener_for(case.evidence, failed.peer).is_some(),
+        };
+        if !is_explained {
             by_place.entry((failed.peer, failed.error)).or_default().push(failed);
         }
     }
@@ -46,6 +50,13 @@ fn connect_failed(case: &Case<'_>) -> Vec<Finding> {
         .into_iter()
         .filter_map(|((peer, error), failed)| judge_failed(case, peer, error, &failed))
         .collect()
+}
+
+/// Whether `ephemeral-ports` judges the ports towards this peer.
+fn has_destination(evidence: &Evidence, peer: InetEnd) -> bool {
+    evidence.destinations.iter().any(|destination| {
+        destination.peer.port == peer.port && destination.peer.addr.to_canonical() == peer.addr
+    })
 }
 
 fn judge_failed(
@@ -65,11 +76,12 @@ fn judge_failed(
             end(peer),
             counted(count, "attempt"),
             match error {
-                ConnectError::Refused => "refused".to_owned(),
-                ConnectError::TimedOut => "timed out".to_owned(),
-                ConnectError::Reset => "reset".to_owned(),
-                ConnectError::Unreachable => "found no way to it".to_owned(),
-                ConnectError::GivenUp => "given up without an answer".to_owned(),
+                ConnectError::Refused => "refused",
+                ConnectError::TimedOut => "timed out",
+                ConnectError::Reset => "reset",
+                ConnectError::Unreachable => "found no way to it",
+                ConnectError::GivenUp => "given up without an answer",
+                ConnectError::NoPort => "found no local port",
             },
             span(u64::try_from(case.evidence.watch.span.as_millis()).unwrap_or(u64::MAX)),
         ),
@@ -108,6 +120,9 @@ fn judge_failed(
             "Something between, or the peer, breaks the handshake off.".to_owned()
         }
         ConnectError::Unreachable => "There is no route: `ip route get` tells.".to_owned(),
+        ConnectError::NoPort => {
+            "All ports of net.ipv4.ip_local_port_range were in use towards it.".to_owned()
+        }
     });
     Some(finding)
 }

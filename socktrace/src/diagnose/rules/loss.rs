@@ -16,13 +16,13 @@ pub(super) static RETRANSMITS: Rule = Rule {
     thresholds: &[
         Threshold {
             name: "percent",
-            value: 1.0,
+            value: 3.0,
             unit: "% of the segments with data",
-            reason: "at one percent, one connection cannot fill a link of 100 Mbit/s over 50 ms",
+            reason: "clients all over the Internet lose one or two percent at any time",
         },
         Threshold {
             name: "critical-percent",
-            value: 5.0,
+            value: 10.0,
             unit: "% of the segments with data",
             reason: "timeouts set in, and delays of seconds",
         },

@@ -1,12 +1,12 @@
 //! Local ports towards one destination, and TIME-WAIT.
 
-use crate::diagnose::evidence::{Destination, Evidence, TwReuse};
+use crate::diagnose::evidence::{ConnectError, Destination, Evidence, TwReuse};
 use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, counted, end, filter_host, grouped, named,
     owners_of_all,
 };
 use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
-use crate::socket::State;
+use crate::socket::{InetEnd, State};
 
 pub(super) static EPHEMERAL_PORTS: Rule = Rule {
     name: "ephemeral-ports",
@@ -51,19 +51,25 @@ fn judge_destination(case: &Case<'_>, destination: &Destination) -> Option<Findi
     let taken =
         if reuses { destination.open + destination.time_wait_young } else { destination.ports() };
     let share = percent(taken, available);
-    let severity = case.severity(share, "warning-percent", "critical-percent")?;
-    let mut who = owners_of_all(evidence, &destination.inodes);
-    if who.is_empty() {
-        who = workers(evidence, destination);
-    }
+    let failures = failures(evidence, destination);
+    let severity = match failures {
+        0 => case.severity(share, "warning-percent", "critical-percent")?,
+        _ => Severity::Critical,
+    };
+    let who = owners_towards(evidence, destination);
+    let whose = match (who.is_empty(), destination.uid) {
+        (true, Some(uid)) => format!("a process of user {uid}"),
+        (true, None) => "somebody (TIME-WAIT has no process)".to_owned(),
+        (false, _) => named(&who),
+    };
+    let failed = match failures {
+        0 => String::new(),
+        _ => format!(", and {} failed for want of one", counted(failures, "connect")),
+    };
     let mut finding = case.finding(
         severity,
         format!(
-            "{} uses {} of {} local ports towards {} ({share:.0}%)",
-            match (who.is_empty(), destination.uid) {
-                (true, Some(uid)) => format!("a process of user {uid}"),
-                _ => named(&who),
-            },
+            "{whose} uses {} of {} local ports towards {} ({share:.0}%){failed}",
             grouped(taken),
             grouped(available),
             end(destination.peer)
@@ -103,16 +109,28 @@ fn judge_destination(case: &Case<'_>, destination: &Destination) -> Option<Findi
     Some(finding)
 }
 
-/// Who was seen at it while it was traced: sockets in TIME-WAIT have no process any more.
-fn workers(evidence: &Evidence, destination: &Destination) -> Vec<Owner> {
-    let Some(traced) = &evidence.traced else { return Vec::new() };
-    let mut churn: Vec<_> = traced
-        .churn
-        .iter()
-        .filter(|churn| churn.peer == destination.peer && churn.worker.is_some())
-        .collect();
-    churn.sort_by_key(|churn| std::cmp::Reverse(churn.count));
-    churn.iter().filter_map(|churn| churn.worker.as_ref()).map(Owner::from).collect()
+/// Who uses ports towards a destination: who holds the sockets, or else who was seen to connect
+/// (sockets in TIME-WAIT have no process any more).
+pub(super) fn owners_towards(evidence: &Evidence, destination: &Destination) -> Vec<Owner> {
+    let holders = owners_of_all(evidence, &destination.inodes);
+    if !holders.is_empty() {
+        return holders;
+    }
+    let callers = evidence.callers.get(&canonical(destination.peer));
+    callers.into_iter().flatten().map(Owner::from).collect()
+}
+
+/// How many connects failed because there was no port left.
+fn failures(evidence: &Evidence, destination: &Destination) -> u64 {
+    let peer = canonical(destination.peer);
+    let failed = evidence.traced.iter().flat_map(|traced| &traced.failed_connects);
+    let failed =
+        failed.filter(|failed| failed.error == ConnectError::NoPort && failed.peer == peer);
+    failed.map(|failed| failed.count).sum()
+}
+
+fn canonical(end: InetEnd) -> InetEnd {
+    InetEnd { addr: end.addr.to_canonical(), ..end }
 }
 
 pub(super) static TIME_WAIT: Rule = Rule {

@@ -4,7 +4,7 @@ use crate::diagnose::evidence::{Evidence, Tcp};
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, bytes, end, grouped, named, owners, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
+use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
 use crate::socket::{State, TimerKind};
 
 pub(super) static SLOW_READER: Rule = Rule {
@@ -187,6 +187,12 @@ pub(super) static ZERO_WINDOW: Rule = Rule {
             unit: "window probes without effect, for a warning",
             reason: "probes double their distance: four take some three seconds",
         },
+        Threshold {
+            name: "percent",
+            value: 1.0,
+            unit: "% of the established connections, for a warning",
+            reason: "among many clients some pause at any time, as a player does whose buffer is full",
+        },
     ],
     why: "The peer's kernel has said that there is no room: its process does not read. Neither this \
           host nor the network can do anything about it.",
@@ -221,7 +227,10 @@ fn zero_window(case: &Case<'_>) -> Vec<Finding> {
         .filter_map(|sockets| {
             let worst = *sockets.iter().max_by_key(|socket| probes(socket))?;
             let is_long = f64::from(probes(worst)) >= case.limit("many-probes");
-            let severity = if is_long { Severity::Warning } else { Severity::Note };
+            let severity = match is_long && is_widespread(case, sockets.len()) {
+                true => Severity::Warning,
+                false => Severity::Note,
+            };
             let who = owners(evidence, worst.inode);
             let what = format!(
                 "{} does not read what {} sends: its window is closed, {} wait",
@@ -236,6 +245,13 @@ fn zero_window(case: &Case<'_>) -> Vec<Finding> {
             Some(sending(case, severity, what, because, &sockets, worst))
         })
         .collect()
+}
+
+/// Whether so many are more than the few that there are at any time.
+fn is_widespread(case: &Case<'_>, count: usize) -> bool {
+    let count = count as u64;
+    let all = u64::from(case.evidence.states.get(State::Established)).max(count);
+    percent(count, all) >= case.limit("percent")
 }
 
 fn sending(
@@ -288,6 +304,12 @@ pub(super) static STUCK_SENDER: Rule = Rule {
             unit: "timeouts in a row",
             reason: "one or two are loss; three in a row are a path or a peer that is gone",
         },
+        Threshold {
+            name: "percent",
+            value: 1.0,
+            unit: "% of the established connections, for a warning",
+            reason: "among many clients some vanish at any time",
+        },
     ],
     why: "The peer, or the path to it, is gone, and the connection does not know it yet: by default \
           the kernel tries for a quarter of an hour.",
@@ -329,7 +351,11 @@ fn stuck_sender(case: &Case<'_>) -> Vec<Finding> {
                 span(worst.info.last_ack_recv_ms.into())
             );
             let because = "the retransmission timer expired several times in a row";
-            Some(sending(case, Severity::Warning, what, because, &sockets, worst))
+            let severity = match is_widespread(case, sockets.len()) {
+                true => Severity::Warning,
+                false => Severity::Note,
+            };
+            Some(sending(case, severity, what, because, &sockets, worst))
         })
         .collect()
 }

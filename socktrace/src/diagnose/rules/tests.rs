@@ -117,7 +117,11 @@ fn accept_queues() {
 
     let mut dropping = lasting(with(3, 9));
     dropping.earlier.as_mut().unwrap().drops = 4;
-    assert_eq!(fired(&watched(evidence(vec![dropping]))), [("accept-queue", CRITICAL)]);
+    let dropping =
+        |drops| Tcp { skmem: SkMem { drops: Some(drops), ..dropping.skmem }, ..dropping.clone() };
+    let meanwhile = |drops| fired(&watched(evidence(vec![dropping(drops)])));
+    assert_eq!(meanwhile(400), [("accept-queue", CRITICAL)]);
+    assert_eq!(meanwhile(9), [("accept-queue", WARNING)], "a burst");
 }
 
 #[test]
@@ -159,7 +163,7 @@ fn connections_that_are_not_closed() {
     };
     assert_eq!(left(5000, 9000, 200), [("close-wait", CRITICAL)]);
     assert_eq!(left(5000, 9000, 20), [("close-wait", WARNING)]);
-    assert_eq!(left(5000, 9000, 2), [("close-wait", NOTE)]);
+    assert_eq!(left(5000, 9000, 9), [("close-wait", NOTE)]);
     assert_eq!(left(500, 9000, 200), [], "just closed by the peers");
     assert_eq!(left(5000, 10, 200), [], "half-closed and in use");
 
@@ -206,6 +210,30 @@ fn ports_towards_one_destination() {
     let mut reserved = destination("10.0.0.9", 700, 0, 0);
     reserved.settings.reserved_ports = vec![40000..=40199];
     assert_eq!(fired(&reserved), [("ephemeral-ports", WARNING)]);
+}
+
+#[test]
+fn ports_in_time_wait_are_those_of_who_was_seen_to_connect() {
+    let mut past = destination("10.0.0.9", 0, 50, 900);
+    past.destinations[0].inodes.clear();
+    past.destinations[0].uid = None;
+    assert!(judged(&past)[0].what.starts_with("somebody"), "{:?}", judged(&past)[0]);
+    let peer = end("10.0.0.9", 5432);
+    past.callers.insert(peer, vec![worker().unwrap()]);
+    assert!(judged(&past)[0].what.starts_with("client[9] uses 950 of 1,000"));
+
+    let failed = FailedConnects {
+        peer,
+        error: ConnectError::NoPort,
+        worker: worker(),
+        is_here: true,
+        count: 40,
+    };
+    let mut few = destination("10.0.0.9", 20, 0, 0);
+    few.traced = Some(Traced { failed_connects: vec![failed], ..Traced::default() });
+    assert_eq!(fired(&few), [("ephemeral-ports", CRITICAL)], "whatever the share");
+    few.destinations.clear();
+    assert_eq!(fired(&few), [("connect-failed", WARNING)]);
 }
 
 #[test]
@@ -281,6 +309,19 @@ fn senders_without_an_answer() {
 }
 
 #[test]
+fn a_few_of_many_clients_may_pause_or_vanish() {
+    let mut silent = Tcp { send_q: 1000, ..tcp(State::Established) };
+    silent.timer = Timer { kind: TimerKind::On, retransmits: 4, expires_ms: 400 };
+    silent.info.last_ack_recv_ms = 5000;
+    let mut paused = Tcp { send_q: 1000, ..tcp(State::Established) };
+    paused.timer.kind = TimerKind::Persist;
+    paused.info.backoff = 6;
+    let mut busy = evidence(vec![silent, paused]);
+    busy.states = [(State::Established, 5000)].into_iter().collect();
+    assert_eq!(fired(&busy), [("zero-window", NOTE), ("stuck-sender", NOTE)]);
+}
+
+#[test]
 fn what_limits_a_sender_is_a_note() {
     let mut socket = Tcp { send_q: 1000, ..tcp(State::Established) };
     (socket.info.busy_time, socket.info.rwnd_limited) = (10_000_000, 8_000_000);
@@ -316,8 +357,8 @@ fn lossy(again: u64, spurious: u64) -> Evidence {
 #[test]
 fn loss() {
     assert_eq!(fired(&lossy(1000, 0)), [("retransmits", CRITICAL)]);
-    assert_eq!(fired(&lossy(200, 0)), [("retransmits", WARNING)]);
-    assert_eq!(fired(&lossy(50, 0)), [], "half a percent");
+    assert_eq!(fired(&lossy(400, 0)), [("retransmits", WARNING)]);
+    assert_eq!(fired(&lossy(200, 0)), [], "two percent");
     assert_eq!(fired(&lossy(1000, 900)), [("retransmits", NOTE)], "spurious");
     let finding = &judged(&lossy(1000, 0))[0];
     assert!(finding.what.contains("to 10.0.0.2 by app[7] over eth0"), "{}", finding.what);
