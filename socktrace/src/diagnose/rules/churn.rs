@@ -25,6 +25,12 @@ pub(super) static CHURN: Rule = Rule {
             reason: "28,232 ephemeral ports, each held by TIME-WAIT for 60 s, are gone at 470 a second",
         },
         Threshold {
+            name: "least",
+            value: 50.0,
+            unit: "connections",
+            reason: "a few within a moment are no rate",
+        },
+        Threshold {
             name: "lifetime",
             value: 1.0,
             unit: "seconds that they live on average",
@@ -84,6 +90,7 @@ struct Place {
 
 fn judge_rate(case: &Case<'_>, place: Place, rate: f64, count: u64, life: &str) -> Option<Finding> {
     let severity = match rate {
+        _ if (count as f64) < case.limit("least") => return None,
         _ if rate >= case.limit("warning-rate") => Severity::Warning,
         _ if rate >= case.limit("rate") => Severity::Note,
         _ => return None,
