@@ -101,6 +101,14 @@ fn snapshot(plan: Plan) -> ExitCode {
             complain(&format!("{error:#}"));
             ExitCode::from(USAGE)
         }
+        Err(SnapshotError::Refused(refusal)) => {
+            complain(&refusal.to_string());
+            ExitCode::from(REFUSED)
+        }
+        Err(error @ SnapshotError::Lost(_)) => {
+            complain(&error.to_string());
+            ExitCode::from(LOST)
+        }
         Err(SnapshotError::NoSelinux) => failure("SELinux is not enabled."),
         Err(SnapshotError::Other(error)) => {
             if is_closed_pipe(&error) {

@@ -62,6 +62,7 @@ pub enum Flag {
     Container,
     InnerPids,
     Watch,
+    Window,
     Owners,
     Explain,
 }
@@ -181,6 +182,13 @@ const OWN_DEFINITIONS: &[Definition] = &[
         long: "watch",
         value: Some("TIME"),
         help: "list again every TIME (1s, 500ms), and mark what appeared, changed or vanished",
+    },
+    Definition {
+        flag: Flag::Window,
+        short: None,
+        long: "window",
+        value: Some("TIME"),
+        help: "list after TIME (5s, 500ms), with the TCP sockets that are gone by then",
     },
     long_switch(Flag::InnerPids, "nspid", "show the pid inside the container with -p"),
     Definition {

@@ -89,6 +89,8 @@ pub enum Task {
     Kill,
     /// List sockets as they are destroyed.
     Events,
+    /// List after so long, and with what is gone by then.
+    Window(Duration),
     /// Write the TCP dump as it comes from the kernel.
     DumpTcp(PathBuf),
     /// Show how the filter is understood.
@@ -170,7 +172,11 @@ pub enum PlanError {
     Owners(String),
     #[error("a time such as 1s, 500ms or 2m, and not below 100ms, is wanted in place of \"{0}\"")]
     Watch(String),
-    #[error("--watch lists what there is: it cannot be used with --events, --kill or --diag")]
+    #[error("a time such as 5s, 500ms or 2m is wanted in place of \"{0}\"")]
+    Window(String),
+    #[error(
+        "--watch lists what there is: it cannot be used with --events, --kill, --diag or --window"
+    )]
     WatchAndTask,
     #[error("--net and --all-netns cannot be used together")]
     AllAndOne,
@@ -269,13 +275,17 @@ impl Plan {
             (true, false) => Holders::Processes,
             (true, true) => Holders::Threads,
         };
-        let has_task = matches!(plan.task, Task::Events | Task::Kill | Task::DumpTcp(_));
+        let has_task =
+            matches!(plan.task, Task::Events | Task::Kill | Task::DumpTcp(_) | Task::Window(_));
         if has_task && plan.watch.is_some() {
             return Err(PlanError::WatchAndTask);
         }
         match plan.task {
             Task::Events if plan.netns == Scope::All => {
                 return Err(PlanError::AllAndTask("--events"));
+            }
+            Task::Window(_) if plan.netns == Scope::All => {
+                return Err(PlanError::AllAndTask("--window"));
             }
             Task::DumpTcp(_) if plan.netns == Scope::All => {
                 return Err(PlanError::AllAndTask("--diag"));
@@ -347,6 +357,11 @@ impl Plan {
                 let text = value.to_string_lossy();
                 let every = duration(&text).ok().filter(|every| *every >= SHORTEST_WATCH);
                 self.watch = Some(every.ok_or_else(|| PlanError::Watch(text.into_owned()))?);
+            }
+            Flag::Window => {
+                let text = value.to_string_lossy();
+                let window = duration(&text).map_err(|_| PlanError::Window(text.into_owned()))?;
+                self.task = Task::Window(window);
             }
             Flag::InnerPids => show.inner_pids = true,
             Flag::Ipv4 => select.family(Family::Inet),

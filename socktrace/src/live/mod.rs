@@ -12,6 +12,7 @@ mod output;
 mod replay;
 mod settle;
 mod tally;
+pub mod window;
 
 #[cfg(fuzzing)]
 pub use replay::replay;

@@ -4,13 +4,13 @@ use std::net::IpAddr;
 
 use super::columns::Column;
 use super::number::{hex, hex_alternate, labelled, write_to};
-use super::show::Layout;
-use super::{Printer, address, sctp, tcp};
+use super::show::{Holders, Layout};
+use super::{Printer, address, sctp, tcp, users};
 use crate::filter::Transport;
 use crate::names::Names;
 use crate::socket::{
-    Inet, InetEnd, InetExt, Inode, MptcpInfo, ProcTcp, ProcText, SctpInfo, SkMem, Table, TcpInfo,
-    Timer, TimerKind,
+    Gone, Inet, InetEnd, InetExt, Inode, MptcpInfo, ProcTcp, ProcText, SctpInfo, SkMem, Table,
+    TcpInfo, Timer, TimerKind,
 };
 
 impl Printer<'_, '_> {
@@ -26,7 +26,10 @@ impl Printer<'_, '_> {
         );
         self.inet_end(socket, &socket.peer, 0, Column::PeerAddress, Column::PeerPort);
         self.container();
-        self.users(socket.inode);
+        match &socket.ext.gone {
+            Some(gone) => self.gone(gone),
+            None => self.users(socket.inode),
+        }
         match socket.ext.proc_text {
             Some(ProcText::Datagram) => return,
             Some(ProcText::Tcp(text)) => {
@@ -72,6 +75,21 @@ impl Printer<'_, '_> {
         } else {
             self.netid_and_state("sctp", socket.state);
         }
+    }
+
+    /// A socket that is no more: whose it was, how long it lived, how it ended.
+    fn gone(&mut self, gone: &Gone<'_>) {
+        if let Some(owner) = gone.owner.filter(|_| self.show.holders != Holders::Hidden) {
+            users::past(self.listing.field(Column::Process), owner);
+        }
+        let out = self.listing.field(Column::Ext);
+        match gone.lived {
+            Some(lived) => {
+                write_to(out, format_args!(" gone:{:.3}ms", lived.as_secs_f64() * 1e3));
+            }
+            None => out.extend_from_slice(b" gone:-"),
+        }
+        write_to(out, format_args!(" end:{}", gone.end));
     }
 
     fn inet_end(

@@ -4,6 +4,7 @@ use super::escape;
 use super::number::unsigned;
 use crate::container::Homes;
 use crate::owner::Holder;
+use crate::socket::PastOwner;
 
 /// How a holder is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -52,6 +53,15 @@ pub fn users<'a>(
     }
 }
 
+/// Appends who held a socket that is no more.
+pub fn past(out: &mut Vec<u8>, owner: PastOwner<'_>) {
+    out.extend_from_slice(b" users:((\"");
+    escape::process_name(out, owner.comm);
+    out.extend_from_slice(b"\",pid=");
+    unsigned(out, owner.pid.into());
+    out.extend_from_slice(b"))");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +70,13 @@ mod tests {
         let mut out = b"before".to_vec();
         users(&mut out, holders.iter().copied(), style, None);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn a_past_holder_has_no_descriptor() {
+        let mut out = Vec::new();
+        past(&mut out, PastOwner { pid: 7, uid: 0, comm: b"a\"b" });
+        assert_eq!(String::from_utf8(out).unwrap(), " users:((\"a\\\"b\",pid=7))");
     }
 
     const PLAIN: Holder<'static> = Holder {

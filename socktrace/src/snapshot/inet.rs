@@ -130,6 +130,9 @@ impl Lister<'_, '_, '_> {
         if !self.holds(rest, &socket) {
             return Ok(());
         }
+        if let Some(listed) = self.listed {
+            listed.note(&socket);
+        }
         if let Some(killer) = killer
             && !kill(killer, request, message)?
         {

@@ -6,6 +6,7 @@ mod local;
 mod progress;
 pub(crate) mod scope;
 mod watch;
+mod window;
 
 use std::ffi::OsString;
 use std::fs;
@@ -36,6 +37,7 @@ use crate::render::show::{Header, Holders, Queues};
 use crate::render::{Printer, escape};
 use crate::say::complain;
 use crate::socket::{Socket, Table, TableSet};
+use crate::trace::Refusal;
 use crate::{netns, owner, procfs};
 use progress::{Erasing, Progress};
 
@@ -52,6 +54,12 @@ pub enum SnapshotError {
     Nothing(&'static str),
     #[error("SELinux is not enabled.")]
     NoSelinux,
+    /// What is gone cannot be watched here.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The listing is there, but not all of it.
+    #[error("{0} ends of connections were lost: not all that is gone was listed")]
+    Lost(u64),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -112,9 +120,13 @@ pub fn run(
         }
         return Err(SnapshotError::Nothing(nothing));
     }
+    let listed = matches!(plan.task, Task::Window(_)).then(window::Listings::default);
     let session = Session {
+        listed,
         storage: StorageRequest::new(&plan.storage).map_err(anyhow::Error::from)?,
-        progress: Progress::begin(plan.watch.is_none() && plan.task != Task::Events),
+        progress: Progress::begin(
+            plan.watch.is_none() && !matches!(plan.task, Task::Events | Task::Window(_)),
+        ),
         plan,
         expr,
         names,
@@ -123,6 +135,10 @@ pub fn run(
     if let Some(every) = session.plan.watch {
         return Ok(watch::run(session, every, out)?);
     }
+    let window = match session.plan.task {
+        Task::Window(duration) => Some(window::watch(&session.plan.select, duration)?),
+        _ => None,
+    };
     let owners = session.read_owners()?;
     if let Task::DumpTcp(path) = &session.plan.task {
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
@@ -131,7 +147,15 @@ pub fn run(
     let mut out = Erasing { out, progress: &session.progress };
     let mut output = session.output(&mut out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
     session.list(owners.as_ref(), &mut output)?;
-    Ok(output.finish().context(CANNOT_WRITE)?)
+    let lost = match window {
+        Some(window) => session.list_gone(window, owners.as_ref(), &mut output)?,
+        None => 0,
+    };
+    output.finish().context(CANNOT_WRITE)?;
+    match lost {
+        0 => Ok(()),
+        lost => Err(SnapshotError::Lost(lost)),
+    }
 }
 
 const CANNOT_WRITE: &str = "cannot write the listing";
@@ -144,6 +168,8 @@ struct Session {
     progress: Progress,
     names: Names,
     homes: Homes,
+    /// What was listed, where it will be asked for.
+    listed: Option<window::Listings>,
 }
 
 impl Session {
@@ -187,7 +213,6 @@ impl Session {
     /// Lists the sockets of every namespace that is asked for, without the end of the output.
     fn list(&self, owners: Option<&Owners>, output: &mut Output<'_, '_>) -> Result<()> {
         let missing = Missing::default();
-        let asks_netns = self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Netns));
         scope::each(&self.plan.netns, &self.homes, &mut |namespace| {
             if let Some(namespace) = namespace {
                 self.names.leave_namespace();
@@ -196,17 +221,10 @@ impl Session {
             if let (true, Output::Json(listing)) = (self.plan.summary, &mut *output) {
                 listing.summary(&read_summary()).context(CANNOT_WRITE)?;
             }
-            let around = Surroundings {
-                ports: self.expr.as_ref().map(|_| self.names.ephemeral_ports()),
-                owners,
-                homes: Some(&self.homes),
-                facts: Some(&self.names),
-                netns: Some(()).filter(|()| asks_netns).and_then(|()| netns::current()),
-                missing: Some(&missing),
-            };
+            let around = self.around(owners, &missing);
             let Session { plan, storage, progress, .. } = self;
-            let mut lister =
-                Lister { plan, expr: self.expr.as_ref(), around, storage, progress, output };
+            let (expr, listed) = (self.expr.as_ref(), self.listed.as_ref());
+            let mut lister = Lister { plan, expr, around, storage, progress, listed, output };
             match plan.task {
                 Task::Events => lister.events(),
                 _ => lister.tables(),
@@ -220,6 +238,19 @@ impl Session {
     fn refresh(&mut self) {
         self.names.refresh();
         self.homes = Homes::new(procfs::root());
+    }
+
+    /// What a filter may ask of the surroundings of sockets in this namespace.
+    fn around<'s>(&'s self, owners: Option<&'s Owners>, missing: &'s Missing) -> Surroundings<'s> {
+        let asks_netns = self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Netns));
+        Surroundings {
+            ports: self.expr.as_ref().map(|_| self.names.ephemeral_ports()),
+            owners,
+            homes: Some(&self.homes),
+            facts: Some(&self.names),
+            netns: Some(()).filter(|()| asks_netns).and_then(|()| netns::current()),
+            missing: Some(missing),
+        }
     }
 
     fn read_owners(&self) -> Result<Option<Owners>> {
@@ -237,7 +268,9 @@ fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError>
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
     let states = filter.expr.as_ref().and_then(Expr::states);
     plan.select.settle_states(filter.states.or(states));
-    if let Some(predicate) = filter.expr.as_ref().and_then(Expr::only_of_events) {
+    if !matches!(plan.task, Task::Window(_))
+        && let Some(predicate) = filter.expr.as_ref().and_then(Expr::only_of_events)
+    {
         complain(&format!(
             "no socket of a listing has what \"{}\" asks for: it is known of events only",
             Expr::Pred(predicate)
@@ -361,6 +394,7 @@ struct Lister<'p, 'a, 'w> {
     progress: &'p Progress,
     expr: Option<&'p Expr>,
     around: Surroundings<'p>,
+    listed: Option<&'p window::Listings>,
     output: &'p mut Output<'a, 'w>,
 }
 

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::{Cookie, Family, InetEnd, Inode, State, Table};
 
 /// A TCP, UDP, RAW, MPTCP, DCCP or SCTP socket.
@@ -84,6 +86,27 @@ pub struct InetExt<'a> {
     pub bpf_storage: Vec<BpfStorage<'a>>,
     /// Set where the source was a text file of /proc/net, which tells less than sock_diag.
     pub proc_text: Option<&'a ProcText<'a>>,
+    /// Set where the socket is no more: somebody watched it go.
+    pub gone: Option<Gone<'a>>,
+}
+
+/// What there is to say of a connection that is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Gone<'a> {
+    /// `None` if it is older than whoever watched.
+    pub lived: Option<Duration>,
+    /// How it ended, in a word.
+    pub end: &'static str,
+    pub owner: Option<PastOwner<'a>>,
+}
+
+/// The process that a socket belonged to. Its descriptor is nobody's to know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastOwner<'a> {
+    pub pid: u32,
+    pub uid: u32,
+    /// As the process chose it: any bytes.
+    pub comm: &'a [u8],
 }
 
 /// What a line of /proc/net has beyond the fixed fields. Datagram tables have nothing.

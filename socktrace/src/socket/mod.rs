@@ -13,8 +13,8 @@ mod tcp_info;
 
 pub use addr::{End, InetEnd};
 pub use inet::{
-    BpfStorage, CongestionInfo, Inet, InetExt, MemInfo, MptcpSubflow, ProcTcp, ProcText, SkMem,
-    Timer, TimerKind, TlsInfo, UlpInfo,
+    BpfStorage, CongestionInfo, Gone, Inet, InetExt, MemInfo, MptcpSubflow, PastOwner, ProcTcp,
+    ProcText, SkMem, Timer, TimerKind, TlsInfo, UlpInfo,
 };
 pub use local::{
     Netlink, Packet, PacketDetail, PacketFanout, PacketRing, Tipc, TipcCongestion, TipcPeer, Unix,

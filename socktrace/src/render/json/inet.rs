@@ -3,11 +3,12 @@
 use super::address::ip;
 use super::listing::Members;
 use super::write::Object;
-use super::{address, tcp};
+use super::{address, owner, tcp};
 use crate::render::inet::{netid, sockopt_names, timer_name, transport};
 use crate::render::sctp;
+use crate::render::show::Holders;
 use crate::socket::{
-    Cookie, Family, Inet, InetEnd, InetExt, Inode, MemInfo, ProcText, SkMem, Table, Timer,
+    Cookie, Family, Gone, Inet, InetEnd, InetExt, Inode, MemInfo, ProcText, SkMem, Table, Timer,
     TimerKind,
 };
 
@@ -40,8 +41,27 @@ impl Members<'_> {
         }
         // Text has an address in the kernel in place of the cookie.
         let cookie = if socket.ext.proc_text.is_some() { Cookie(0) } else { socket.cookie };
-        self.identity(object, Some(socket.uid), socket.inode, cookie);
-        self.inet_options(object, socket);
+        match &socket.ext.gone {
+            Some(gone) => self.gone(object, socket, gone),
+            None => {
+                self.identity(object, Some(socket.uid), socket.inode, cookie);
+                self.inet_options(object, socket);
+            }
+        }
+    }
+
+    /// A socket that is no more: whose it was, how long it lived, how it ended.
+    fn gone(&self, object: &mut Object<'_>, socket: &Inet<'_>, gone: &Gone<'_>) {
+        object.known("uid", gone.owner.map(|owner| owner.uid));
+        object.value("inode", socket.inode.0);
+        object.known("cookie", Some(socket.cookie.0).filter(|cookie| *cookie != 0));
+        self.netns(object);
+        if self.show.holders != Holders::Hidden {
+            owner::past(object, gone.owner);
+        }
+        let mut object = object.object("gone");
+        object.known("duration_us", gone.lived.map(|lived| lived.as_micros() as u64));
+        object.value("end", gone.end);
     }
 
     /// What the options of the command line ask for.

@@ -181,7 +181,7 @@ impl Members<'_> {
         self.owners(object, inode);
     }
 
-    fn netns(&self, object: &mut Object<'_>) {
+    pub(super) fn netns(&self, object: &mut Object<'_>) {
         object.known("netns", self.netns.map(|netns| netns.0));
         if let Some(name) = &self.netns_name {
             object.bytes("netns_name", name);

@@ -4,6 +4,17 @@ use super::write::Object;
 use crate::container::Homes;
 use crate::owner::Holder;
 use crate::render::users::HolderStyle;
+use crate::socket::PastOwner;
+
+/// `owners` of a socket that is no more.
+pub fn past(object: &mut Object<'_>, owner: Option<PastOwner<'_>>) {
+    let mut list = object.array("owners");
+    if let Some(PastOwner { pid, comm, .. }) = owner {
+        let mut owner = list.object();
+        owner.value("pid", pid);
+        owner.bytes("comm", comm);
+    }
+}
 
 /// `owners`: a list, empty where nobody is known to hold the socket. With `inside`, each has the pid
 /// in its own namespace too.

@@ -1,0 +1,62 @@
+//! The connections that end within a stretch of time, for whoever lists what there was.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::TICK;
+use super::lives::Lives;
+use crate::event::{Event, SinceBoot};
+use crate::render::event::since_boot;
+use crate::trace::{Losses, Refusal, Seeding, TracePlan, Tracer};
+
+pub struct Window {
+    tracer: Tracer,
+    /// Goes on beside it: whose older sockets are.
+    _seeding: Option<Seeding>,
+    lives: Lives,
+    ended: Vec<Event>,
+}
+
+impl Window {
+    /// From here on, connections are seen to end.
+    pub fn open(plan: &TracePlan) -> Result<Window, Refusal> {
+        let (tracer, seeding) = Tracer::start(plan)?;
+        Ok(Window { tracer, _seeding: seeding, lives: Lives::default(), ended: Vec::new() })
+    }
+
+    pub fn tracer(&self) -> &Tracer {
+        &self.tracer
+    }
+
+    /// Lets so much time pass.
+    pub fn wait(&mut self, duration: Duration) {
+        let end = Instant::now() + duration;
+        loop {
+            self.drain();
+            match end.saturating_duration_since(Instant::now()) {
+                Duration::ZERO => return,
+                left => sleep(left.min(TICK)),
+            }
+        }
+    }
+
+    /// The connections that have ended in the meantime, in that order, and what was lost of them.
+    pub fn close(mut self) -> Result<(Vec<Event>, Losses), Refusal> {
+        self.tracer.detach();
+        self.drain();
+        let forever = SinceBoot { nanos: u64::MAX };
+        self.ended.extend(std::iter::from_fn(|| self.lives.next(forever)));
+        self.ended.extend(self.lives.rest());
+        Ok((self.ended, self.tracer.losses()?))
+    }
+
+    fn drain(&mut self) {
+        while let Some(record) = self.tracer.next_record() {
+            self.ended.extend(self.lives.take(record));
+        }
+        let now = since_boot();
+        self.ended.extend(std::iter::from_fn(|| self.lives.next(now)));
+    }
+}

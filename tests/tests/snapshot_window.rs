@@ -1,0 +1,187 @@
+//! `socktrace --window TIME` lists what there is, and what came and went meanwhile, each once.
+
+use rustix::thread::CapabilitySet;
+use serde_json::Value;
+use socktrace_tests::driver::{Actor, Kind, join, parse};
+use socktrace_tests::namespace::in_namespace;
+use socktrace_tests::process::{Finished, Running, socktrace, without_capabilities};
+use socktrace_tests::schema::Schema;
+use socktrace_tests::{actor, require_root};
+
+/// Long enough for what happens meanwhile, on a loaded machine.
+const WINDOW: &str = "--window=1500ms";
+
+/// Runs a listing, and `act` once it watches.
+fn window(options: &[&str], act: impl FnOnce()) -> Vec<String> {
+    let mut command = socktrace();
+    command.arg(WINDOW).args(options);
+    let running = Running::start(command);
+    running.await_message(|line| line.contains("tracing TCP").then_some(()));
+    act();
+    let Finished { status, stdout, stderr } = running.finish();
+    assert_eq!(status.code(), Some(0), "{stderr:#?}");
+    stdout
+}
+
+/// The rows with a port.
+fn with_port(rows: &[String], port: u16) -> Vec<&str> {
+    let end = format!(":{port}");
+    rows.iter()
+        .map(String::as_str)
+        .filter(|row| row.split_whitespace().any(|word| word.ends_with(&end)))
+        .collect()
+}
+
+fn gone(row: &str) -> Option<f64> {
+    let word = row.split_whitespace().find_map(|word| word.strip_prefix("gone:"))?;
+    Some(word.strip_suffix("ms")?.parse().expect("a number of milliseconds"))
+}
+
+fn actors() -> (Actor, Actor) {
+    (actor!("client"), actor!("server"))
+}
+
+#[test]
+fn what_came_and_went_is_there_with_its_owner_and_how_long_it_lived() {
+    require_root!();
+    in_namespace(|| {
+        let (client, server) = actors();
+        let listener = server.listen("127.0.0.1:0");
+        let mut ends = None;
+        let rows = window(&["-tanpH"], || {
+            let (near, far) = join(&client, &server, &listener);
+            let closed = server.close(&far);
+            let ended = client.close(&near);
+            ends = Some((near, far, closed, ended));
+        });
+        let (near, _far, closed, ended) = ends.expect("the window was open");
+        let rows = with_port(&rows, near.local.port());
+        let [near_row, far_row] = ["client", "server"].map(|name| {
+            let owned = |row: &&&str| row.contains(&format!("((\"{name}\",pid="));
+            let is_gone = |row: &&&str| gone(row).is_some();
+            let found: Vec<&&str> = rows.iter().filter(owned).filter(is_gone).collect();
+            assert_eq!(found.len(), 1, "{name}: {rows:#?}");
+            *found[0]
+        });
+        for row in [near_row, far_row] {
+            assert!(row.starts_with("UNCONN"), "{row}");
+            assert!(row.ends_with("end:closed"), "{row}");
+            let lived_us = gone(row).expect("it is marked") * 1e3;
+            let longest = ended.after_us - near.made.before_us + 100_000;
+            assert!(lived_us <= longest as f64, "{row}");
+        }
+        assert!(gone(near_row).unwrap() * 1e3 >= (closed.before_us - near.made.after_us) as f64);
+        // And what is there is there: the listener, and the TIME-WAIT socket as ss lists it.
+        let listening: Vec<&&str> =
+            rows.iter().filter(|row| row.starts_with("TIME-WAIT")).collect();
+        assert_eq!(listening.len(), 1, "{rows:#?}");
+    });
+}
+
+#[test]
+fn what_is_still_there_is_listed_as_without_a_window() {
+    require_root!();
+    in_namespace(|| {
+        let (client, server) = actors();
+        let listener = server.listen("127.0.0.1:0");
+        let _ends = join(&client, &server, &listener);
+        let rows = window(&["-tanep"], || {});
+        let mut plain = socktrace();
+        plain.arg("-tanep");
+        let plain = Running::start(plain).finish().stdout;
+        let words = |rows: &[String]| -> Vec<Vec<String>> {
+            rows.iter().map(|row| row.split_whitespace().map(str::to_owned).collect()).collect()
+        };
+        assert_eq!(words(&rows), words(&plain));
+    });
+}
+
+#[test]
+fn a_connection_that_never_was_is_there_with_what_came_of_it() {
+    require_root!();
+    in_namespace(|| {
+        let (client, _server) = actors();
+        let rows = window(&["-tnH", "dport", "=", ":9"], || {
+            let sock = client.socket(Kind::Tcp4);
+            client.try_connect(&sock, parse("127.0.0.1:9")).1.unwrap_err();
+        });
+        assert_eq!(rows.len(), 1, "{rows:#?}");
+        assert!(rows[0].contains(" gone:") && rows[0].contains(" end:refused"), "{rows:#?}");
+    });
+}
+
+#[test]
+fn options_and_filter_are_for_the_gone_as_well() {
+    require_root!();
+    in_namespace(|| {
+        let (client, server) = actors();
+        let (one, other) = (server.listen("127.0.0.1:0"), server.listen("[::1]:0"));
+        let act = || {
+            for listener in [&one, &other] {
+                let (near, far) = join(&client, &server, listener);
+                client.linger_zero(&near);
+                client.close(&near);
+                server.close(&far);
+            }
+        };
+        let port = one.local.port();
+        let sport = format!(":{port}");
+        for (options, wanted) in [
+            (&["-4tnH"][..], 2),
+            (&["-6tnH"], 2),
+            (&["-unH"], 0),
+            (&["-tnH", "sport", "=", &sport], 1),
+            (&["-tnH", "state", "syn-sent"], 2),
+            (&["-tnH", "state", "close-wait"], 0),
+            (&["-tnH", "end", "=", "reset", "and", "comm", "=", "client"], 2),
+            (&["-tnH", "duration", ">", "1h"], 0),
+        ] {
+            let rows = window(options, act);
+            let gone = rows.iter().filter(|row| gone(row).is_some()).count();
+            assert_eq!(gone, wanted, "{options:?}: {rows:#?}");
+        }
+    });
+}
+
+#[test]
+fn an_object_of_json_says_that_it_is_gone() {
+    require_root!();
+    in_namespace(|| {
+        let (client, server) = actors();
+        let listener = server.listen("127.0.0.1:0");
+        let mut cookies = (0, 0);
+        let rows = window(&["-tanp", "--json-lines"], || {
+            let (near, far) = join(&client, &server, &listener);
+            client.linger_zero(&near);
+            client.close(&near);
+            server.close(&far);
+            cookies = (near.cookie, far.cookie);
+        });
+        let rows: Vec<Value> =
+            rows.iter().map(|row| serde_json::from_str(row).expect("JSON")).collect();
+        let schema = Schema::of_socktrace();
+        rows.iter().for_each(|row| schema.check_entry(row));
+        for (cookie, owner) in [(cookies.0, &client), (cookies.1, &server)] {
+            let found: Vec<&Value> = rows.iter().filter(|row| row["cookie"] == cookie).collect();
+            assert_eq!(found.len(), 1, "{rows:#?}");
+            assert_eq!(found[0]["gone"]["end"], "reset");
+            assert!(found[0]["gone"]["duration_us"].is_u64());
+            assert_eq!(found[0]["owners"][0]["pid"], owner.pid);
+        }
+        let listening = rows.iter().find(|row| row["state"] == "LISTEN").expect("the listener");
+        assert!(listening.get("gone").is_none());
+    });
+}
+
+#[test]
+fn who_may_not_trace_is_told_so() {
+    require_root!();
+    let mut command = socktrace();
+    command.args([WINDOW, "-t"]);
+    use CapabilitySet as Cap;
+    without_capabilities(&mut command, &[Cap::BPF, Cap::PERFMON, Cap::SYS_ADMIN]);
+    let finished = Running::start(command).finish();
+    assert_eq!(finished.status.code(), Some(2), "{finished:?}");
+    assert!(finished.stdout.is_empty(), "{finished:?}");
+    assert!(finished.stderr[0].contains("CAP_BPF"), "{finished:?}");
+}
