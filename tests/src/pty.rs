@@ -46,7 +46,7 @@ pub fn run(command: Command, columns: u16) -> Listing {
 }
 
 /// Both sides, without any translation of what is written.
-fn open(columns: u16) -> io::Result<(OwnedFd, OwnedFd)> {
+pub fn open(columns: u16) -> io::Result<(OwnedFd, OwnedFd)> {
     let size = libc::winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let (mut terminal, mut screen) = (0, 0);
     // SAFETY: openpty fills both descriptors, which are then ours, and reads `size`.

@@ -144,7 +144,7 @@ pub fn run(
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
         return Ok(inet::dump_tcp(&session.plan, session.expr.as_ref(), path, file, out)?);
     }
-    let mut out = Erasing { out, progress: &session.progress };
+    let mut out = Erasing { out };
     let mut output = session.output(&mut out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
     session.list(owners.as_ref(), &mut output)?;
     let lost = match window {

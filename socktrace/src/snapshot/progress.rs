@@ -4,18 +4,18 @@ use std::cell::Cell;
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant};
 
+use crate::say;
+
 /// A listing that is done before says nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 const INTERVAL: Duration = Duration::from_millis(200);
 /// How many sockets pass between two looks at the clock.
 const STRIDE: u64 = 1024;
-const ERASE: &[u8] = b"\r\x1b[K";
 
 pub(super) struct Progress {
     started: Instant,
     /// When to say something next, if at all.
     next: Cell<Option<Duration>>,
-    is_shown: Cell<bool>,
     sockets: Cell<u64>,
 }
 
@@ -26,7 +26,6 @@ impl Progress {
         Progress {
             started: Instant::now(),
             next: Cell::new(is_wanted.then_some(PATIENCE)),
-            is_shown: Cell::new(false),
             sockets: Cell::new(0),
         }
     }
@@ -52,35 +51,24 @@ impl Progress {
             return;
         }
         self.next.set(Some(elapsed + INTERVAL));
-        self.is_shown.set(true);
-        let mut line = ERASE.to_vec();
-        let _ = write!(line, "{what}, {} s", elapsed.as_secs());
-        // Who cannot see it does without.
-        let _ = io::stderr().write_all(&line);
-    }
-
-    fn erase(&self) {
-        if self.is_shown.replace(false) {
-            let _ = io::stderr().write_all(ERASE);
-        }
+        say::tell(format_args!("{what}, {} s", elapsed.as_secs()));
     }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.erase();
+        say::erase_told();
     }
 }
 
 /// The output, which may be the same terminal: what was told is erased before more of it.
 pub(super) struct Erasing<'a> {
     pub(super) out: &'a mut dyn Write,
-    pub(super) progress: &'a Progress,
 }
 
 impl Write for Erasing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.progress.erase();
+        say::erase_told();
         self.out.write(bytes)
     }
 
