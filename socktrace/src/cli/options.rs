@@ -221,7 +221,9 @@ last-ack|listening|closing|bound-inactive}
            big := {established|syn-sent|fin-wait-{1,2}|closed|close-wait|last-ack|listening|closing}
   EXPRESSION   := predicates joined by and, or, not and parentheses:
      {dst|src} [=] HOST, {dport|sport} OP [FAMILY:]:PORT, dev = DEVICE, fwmark = MARK/MASK,
-     cgroup = PATH, autobound";
+     cgroup = PATH, autobound,
+     and {pid|comm|uid|gid|container|pod|unit|state|proto|path|ino|sk|netns|cc|rtt|cwnd|retrans|
+     sent|received|recvq|sendq|backlog|idle|timer|...} OP VALUE (docs/filter.md has them all)";
 
 /// What was typed: options in their order, then the words of the filter.
 #[derive(Debug)]

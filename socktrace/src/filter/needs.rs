@@ -118,20 +118,31 @@ impl Expr {
 
     /// What a listing never has, whatever socket it is of: the first word for such.
     pub fn only_of_events(&self) -> Option<Predicate> {
-        let found = std::cell::RefCell::new(None);
-        self.mentions(&|predicate| {
-            let is_of_events = match predicate {
-                Predicate::Number { of, .. } => of.tables().is_empty(),
-                Predicate::Name { of, .. } => of.tables().is_empty(),
-                Predicate::State { of, .. } => *of != StateOf::Now,
-                _ => false,
-            };
-            if is_of_events {
-                *found.borrow_mut() = Some(predicate.clone());
-            }
-            is_of_events
-        });
-        found.into_inner()
+        self.first(&|predicate| match predicate {
+            Predicate::Number { of, .. } => of.tables().is_empty(),
+            Predicate::Name { of, .. } => of.tables().is_empty(),
+            Predicate::State { of, .. } => *of != StateOf::Now,
+            _ => false,
+        })
+    }
+
+    /// What no event has: the first word for such.
+    pub fn only_of_listings(&self) -> Option<Predicate> {
+        self.first(&|predicate| match predicate {
+            Predicate::Number { of, .. } => !of.is_of_events(),
+            Predicate::Name { of, .. } => matches!(of, Name::CongestionControl | Name::Timer),
+            Predicate::Path { .. } | Predicate::Mark { .. } => true,
+            _ => false,
+        })
+    }
+
+    /// The first predicate that `test` holds for.
+    fn first(&self, test: &dyn Fn(&Predicate) -> bool) -> Option<Predicate> {
+        match self {
+            Expr::And(parts) | Expr::Or(parts) => parts.iter().find_map(|part| part.first(test)),
+            Expr::Not(inner) => inner.first(test),
+            Expr::Pred(predicate) => test(predicate).then(|| predicate.clone()),
+        }
     }
 }
 
@@ -168,6 +179,38 @@ impl Number {
             | Number::Backlog
             | Number::Age
             | Number::Duration => None,
+        }
+    }
+
+    /// Whether some kind of event has it.
+    fn is_of_events(self) -> bool {
+        match self {
+            Number::Pid
+            | Number::Uid
+            | Number::Gid
+            | Number::Cookie
+            | Number::Netns
+            | Number::Rtt
+            | Number::RttVar
+            | Number::MinRtt
+            | Number::Rto
+            | Number::Retrans
+            | Number::Sent
+            | Number::Received
+            | Number::Age
+            | Number::Duration => true,
+            Number::Inode
+            | Number::ReceiveQueue
+            | Number::SendQueue
+            | Number::Backlog
+            | Number::Cwnd
+            | Number::Mss
+            | Number::Lost
+            | Number::LastSent
+            | Number::LastReceived
+            | Number::Idle
+            | Number::Tos
+            | Number::Priority => false,
         }
     }
 

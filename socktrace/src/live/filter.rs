@@ -13,6 +13,7 @@ use crate::filter::{
 };
 use crate::names::{NameOptions, Names};
 use crate::procfs;
+use crate::say::complain;
 use crate::socket::{Table, TableSet};
 
 /// What was typed of a filter.
@@ -46,6 +47,12 @@ impl Judge {
             proc_root: proc_root.clone(),
         });
         let Some(expr) = asked.expr(&names)? else { return Ok(None) };
+        if let Some(predicate) = expr.only_of_listings() {
+            let predicate = Expr::Pred(predicate);
+            complain(&format!(
+                "no event has what \"{predicate}\" asks for: it is known of listings only"
+            ));
+        }
         Ok(Some(Judge { expr, names, homes: Homes::new(proc_root), reasons: BTreeMap::new() }))
     }
 

@@ -379,6 +379,22 @@ fn what_has_no_room_is_left_to_userspace() {
 }
 
 #[test]
+fn what_only_listings_or_only_events_have_is_known_beforehand() {
+    for (text, of_listings, of_events) in [
+        ("dport = :1 and recvq > 1", true, false),
+        ("not path = x", true, false),
+        ("fwmark = 1 or cc = bbr", true, false),
+        ("duration > 1s", false, true),
+        ("pid = 1 or newstate = closed", false, true),
+        ("pid = 1 and rtt > 1ms and state = established", false, false),
+    ] {
+        let tree = expr(text);
+        assert_eq!(tree.only_of_listings().is_some(), of_listings, "{text}");
+        assert_eq!(tree.only_of_events().is_some(), of_events, "{text}");
+    }
+}
+
+#[test]
 fn the_names_of_ends_are_those_that_the_words_know() {
     for end in [
         Finish::Closed,
