@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::plan::Scope;
 use crate::container::Homes;
-use crate::diagnose::evidence::Evidence;
+use crate::diagnose::evidence::{Evidence, Watch};
 use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
 use crate::diagnose::gather::{Recorder, Watcher};
 use crate::diagnose::judge;
@@ -63,19 +63,18 @@ struct Gathered {
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
     scope::enter(&plan.netns, &homes)?;
-    let Gathered { evidence, refusal } = gather(plan, &homes)?;
-    let findings = judge(&plan.rules, &plan.overrides, &evidence);
-    let unseen = unseen(plan, &evidence, refusal.as_ref());
+    let audited = audited(plan, &homes)?;
+    let Audited { findings, watch, unseen, .. } = &audited;
     let mut text = Vec::new();
     match plan.format {
-        Format::Text => report(&mut text, &findings, &evidence, &unseen, style),
+        Format::Text => report(&mut text, &audited, style),
         Format::Json => {
-            let (netns, watch) = (netns::current(), evidence.watch);
-            render::json::audit::report(&mut text, &findings, &plan.rules, watch, netns, &unseen);
+            let netns = netns::current();
+            render::json::audit::report(&mut text, findings, &plan.rules, *watch, netns, unseen);
             text.push(b'\n');
         }
         Format::JsonLines => {
-            for finding in &findings {
+            for finding in findings {
                 render::json::audit::finding(&mut text, finding);
                 text.push(b'\n');
             }
@@ -86,6 +85,27 @@ pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option
     }
     out.write_all(&text).and_then(|()| out.flush()).context("cannot write the report")?;
     Ok(findings.first().map(|finding| finding.severity))
+}
+
+/// What came out, and what it is from.
+pub struct Audited {
+    pub findings: Vec<Finding>,
+    pub watch: Watch,
+    /// In words.
+    pub from: String,
+    /// What the judgement had to do without.
+    pub unseen: Vec<String>,
+}
+
+/// Gathers evidence in the namespace that this is in, and judges it.
+pub fn audited(plan: &AuditPlan, homes: &Homes) -> Result<Audited> {
+    let Gathered { evidence, refusal } = gather(plan, homes)?;
+    Ok(Audited {
+        findings: judge(&plan.rules, &plan.overrides, &evidence),
+        watch: evidence.watch,
+        from: source(&evidence),
+        unseen: unseen(plan, &evidence, refusal.as_ref()),
+    })
 }
 
 fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
@@ -187,15 +207,9 @@ impl Progress {
     }
 }
 
-fn report(
-    out: &mut Vec<u8>,
-    findings: &[Finding],
-    evidence: &Evidence,
-    unseen: &[String],
-    style: Style,
-) {
+fn source(evidence: &Evidence) -> String {
     let watch = evidence.watch;
-    let from = format!(
+    format!(
         "{} of {}",
         match watch.looks {
             0 | 1 => "one look".to_owned(),
@@ -205,8 +219,12 @@ fn report(
             }
         },
         counted(evidence.states.total(), "TCP socket")
-    );
-    render::audit::heading(out, findings, &from);
+    )
+}
+
+fn report(out: &mut Vec<u8>, audited: &Audited, style: Style) {
+    let Audited { findings, from, unseen, .. } = audited;
+    render::audit::heading(out, findings, from);
     for finding in findings {
         out.push(b'\n');
         render::audit::finding(out, finding, style);

@@ -23,6 +23,7 @@ pub mod owner;
 pub mod privilege;
 pub mod procfs;
 pub mod render;
+pub mod report;
 pub mod say;
 pub mod snapshot;
 pub mod socket;

@@ -25,6 +25,7 @@ impl Schema {
             Some(event) => self.check(&format!("event_{event}"), value),
             None => {
                 let told_by = [
+                    ("top_talkers", "report"),
                     ("summary", "summary"),
                     ("reach", "service"),
                     ("share_percent", "count"),

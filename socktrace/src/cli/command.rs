@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use super::doctor::{self, DoctorPlan};
 use super::plan::{Action, Plan, PlanError};
-use super::{audit, complete, listen, manual, options, states, trace};
+use super::{audit, complete, listen, manual, options, report, states, trace};
 use crate::diagnose::finding::Severity;
 use crate::diagnose::rules::RULES;
 use crate::filter::ErrorKind;
 use crate::live::{self, LiveError, LivePlan, Outcome};
 use crate::render::{self, audit::Style};
+use crate::report::ReportPlan;
 use crate::say::{Name, complain};
 use crate::snapshot::{self, SnapshotError};
 
@@ -39,6 +40,7 @@ pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
     ("retrans", |args| Ok(live(&trace::retrans(args)?)), trace::retrans_command),
     ("states", |args| Ok(snapshot(states::parse(args)?)), states::command),
     ("audit", |args| Ok(audit(audit::parse(args)?)), audit::command),
+    ("report", |args| Ok(report(&report::parse(args)?)), report::command),
     ("listen", |args| Ok(listen(listen::parse(args)?)), listen::command),
     ("doctor", |args| Ok(doctor(doctor::parse(args)?)), doctor::command),
     (
@@ -121,10 +123,7 @@ fn snapshot(plan: Plan) -> ExitCode {
 
 /// The exit code tells how bad the worst finding is.
 fn audit(action: audit::Action) -> ExitCode {
-    let style = Style {
-        width: screen_width().unwrap_or(100).clamp(40, 120),
-        is_coloured: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
-    };
+    let style = style();
     let mut text = Vec::new();
     let plan = match action {
         audit::Action::Audit(plan) => plan,
@@ -143,6 +142,22 @@ fn audit(action: audit::Action) -> ExitCode {
         Ok(Some(Severity::Note) | None) => ExitCode::SUCCESS,
         Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => failure(&format!("{error:#}")),
+    }
+}
+
+/// What was found does not change the exit code: the page is there.
+fn report(plan: &ReportPlan) -> ExitCode {
+    match crate::report::run(plan, &mut io::stdout().lock(), style()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => failure(&format!("{error:#}")),
+    }
+}
+
+fn style() -> Style {
+    Style {
+        width: screen_width().unwrap_or(100).clamp(40, 120),
+        is_coloured: io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none(),
     }
 }
 

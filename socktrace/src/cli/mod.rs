@@ -12,5 +12,6 @@ pub mod listen;
 pub mod manual;
 pub mod options;
 pub mod plan;
+pub mod report;
 pub mod states;
 pub mod trace;

@@ -272,7 +272,7 @@ pub fn command(name: Name) -> Command {
         .about("What sockets exist, in what state, and who owns them")
         .override_usage(match name {
             Name::Socktrace => {
-                "socktrace [ OPTIONS ] [ FILTER ]\n       socktrace trace | states | audit [ --help ] [ OPTIONS ]"
+                "socktrace [ OPTIONS ] [ FILTER ]\n       socktrace trace | states | audit | report [ --help ] [ OPTIONS ]"
             }
             Name::Ss => "ss [ OPTIONS ] [ FILTER ]",
         })

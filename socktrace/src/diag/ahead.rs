@@ -8,7 +8,9 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::inet::{self, Extensions, Request};
 use super::transport::{DiagError, DiagSocket, DumpEnd, Walk, messages};
+use crate::socket::{Family, Inet, StateSet, Table};
 
 /// How long dumps may take before threads are worth their start.
 const PATIENCE: Duration = Duration::from_millis(2);
@@ -24,6 +26,29 @@ pub enum Start {
     WhenSlow,
     /// At once: the kernel may walk a whole table before the first read, where few of it are wanted.
     AtOnce,
+}
+
+/// Every socket of a table, of either family.
+pub fn each_inet(
+    table: Table,
+    states: StateSet,
+    extensions: Extensions,
+    each: &mut dyn FnMut(&Inet<'_>),
+) -> anyhow::Result<()> {
+    let request = Request { table, states, extensions, bytecode: None, bpf_storage: None };
+    let requests: Result<Vec<_>, DiagError> =
+        [Family::Inet, Family::Inet6].into_iter().map(|family| request.encode(family)).collect();
+    let ends = dump_all(&requests?, Start::WhenSlow, &mut |message| {
+        inet::decode(table, message).iter().for_each(&mut *each);
+        Ok(())
+    })?;
+    // One family may be missing; both may not.
+    let mut ends = ends.into_iter();
+    let first = ends.next().transpose();
+    if ends.all(|end| end.is_err()) {
+        first?;
+    }
+    Ok(())
 }
 
 /// Runs dumps and hands each socket message's payload to `each`. How each dump ended, in their

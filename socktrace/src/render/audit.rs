@@ -54,6 +54,14 @@ fn evidence(out: &mut Vec<u8>, rows: &finding::Table) {
         return;
     }
     let indent = " ".repeat(LABEL + 2);
+    evidence_table(rows).write(out, &indent, true);
+    if rows.left_out > 0 {
+        write(out, format_args!("{indent}and {} more\n", finding::grouped(rows.left_out as u64)));
+    }
+}
+
+/// The rows that prove a finding. There is one at least.
+pub(super) fn evidence_table(rows: &finding::Table) -> Table {
     let align = |column: usize| match rows.rows[0].get(column) {
         Some(Value::Number(_) | Value::Percent(_)) => Align::Right,
         _ => Align::Left,
@@ -62,10 +70,7 @@ fn evidence(out: &mut Vec<u8>, rows: &finding::Table) {
         rows.columns.iter().enumerate().map(|(number, name)| ((*name).to_owned(), align(number)));
     let mut table = Table::new(columns);
     rows.rows.iter().for_each(|row| table.row(row.iter().map(cell)));
-    table.write(out, &indent, true);
-    if rows.left_out > 0 {
-        write(out, format_args!("{indent}and {} more\n", finding::grouped(rows.left_out as u64)));
-    }
+    table
 }
 
 fn cell(value: &Value) -> String {

@@ -31,7 +31,8 @@ impl CountsListing<'_, '_> {
         let mut text = Vec::new();
         match self.form {
             Form::Columns(header) => {
-                table(&mut text, &self.counts, self.names, header == Header::Shown);
+                let has_heading = header == Header::Shown;
+                table(&self.counts, self.names).write(&mut text, "", has_heading);
             }
             Form::Json(framing) => self.json(&mut text, framing),
         }
@@ -50,14 +51,14 @@ impl CountsListing<'_, '_> {
             if number > 0 {
                 out.extend_from_slice(between);
             }
-            json(out, group, count, &self.counts, self.names);
+            json(&mut Object::new(out), group, count, &self.counts, self.names);
         }
         out.extend_from_slice(close);
     }
 }
 
 /// A row per group, and one for all of them if there are several.
-fn table(out: &mut Vec<u8>, counts: &Counts<'_>, names: &Names, has_heading: bool) {
+pub fn table(counts: &Counts<'_>, names: &Names) -> Table {
     let has_states = !counts.by().contains(&Key::State);
     let mut columns: Vec<(String, Align)> = counts
         .by()
@@ -83,7 +84,7 @@ fn table(out: &mut Vec<u8>, counts: &Counts<'_>, names: &Names, has_heading: boo
         keys[0] = "all".to_owned();
         table.row(row(keys, total));
     }
-    table.write(out, "", has_heading);
+    table
 }
 
 fn heading(key: Key) -> &'static str {
@@ -146,10 +147,15 @@ fn text(part: Part, counts: &Counts<'_>, names: &Names) -> String {
 }
 
 /// One group as an object.
-fn json(out: &mut Vec<u8>, group: &[Part], count: Count, counts: &Counts<'_>, names: &Names) {
-    let mut object = Object::new(out);
+pub fn json(
+    object: &mut Object<'_>,
+    group: &[Part],
+    count: Count,
+    counts: &Counts<'_>,
+    names: &Names,
+) {
     for (key, part) in counts.by().iter().zip(group) {
-        member(&mut object, *key, *part, counts, names);
+        member(object, *key, *part, counts, names);
     }
     object.value("sockets", count.sockets);
     object.value("share_percent", (share(count, counts.total()) * 100.0).round() / 100.0);

@@ -25,7 +25,7 @@ impl<'a> Known<'a> {
     }
 
     /// The container or unit that a socket was made in, or that its newest holder runs in.
-    pub(super) fn home(&self, socket: &Socket<'_>) -> Option<Rc<Home>> {
+    pub(crate) fn home(&self, socket: &Socket<'_>) -> Option<Rc<Home>> {
         let homes = self.homes?;
         let cgroup = socket.cgroup_id().filter(|id| *id > ROOT_CGROUP);
         let made_in = cgroup.and_then(|id| Some(homes.of_cgroup(self.names.cgroup_path(id)?)));

@@ -10,9 +10,10 @@ use super::json::write::Object;
 use super::known::Known;
 use super::number::write_to;
 use super::show::Header;
+use super::table::{Align, Table};
 use crate::listeners::{Listeners, Place, Queue, Service};
 use crate::netns::{self, Namespace};
-use crate::socket::Socket;
+use crate::socket::{Inode, Socket};
 
 /// How many holders of one service are named.
 const NAMED_HOLDERS: usize = 3;
@@ -62,7 +63,9 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
         let services = std::mem::take(&mut self.listeners).into_services();
         let mut text = Vec::new();
         match self.form {
-            Form::Columns(header) => self.columns(&services, header, &mut text),
+            Form::Columns(header) => {
+                columns(self.rows(&services, header), &mut text);
+            }
             Form::Json(framing) => {
                 for (i, service) in services.iter().enumerate() {
                     text.extend_from_slice(framing.before(i == 0));
@@ -76,101 +79,124 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
         self.out.flush()
     }
 
-    fn columns(&self, services: &[Service], header: Header, out: &mut Vec<u8>) {
+    fn rows(&self, services: &[Service], header: Header) -> Vec<Vec<Vec<u8>>> {
         let mut rows: Vec<Vec<Vec<u8>>> = Vec::new();
         if header == Header::Shown {
-            let mut row: Vec<_> = ["Netid", "Local", "Service", "Reach", "Queue", "Sockets"]
-                .into_iter()
-                .chain(["Container", "Process"])
-                .map(|name| name.as_bytes().to_vec())
-                .collect();
+            let mut row: Vec<_> = HEADINGS.map(|name| name.as_bytes().to_vec()).into();
             if self.shows_netns {
                 row.insert(0, b"Netns".to_vec());
             }
             rows.push(row);
         }
-        rows.extend(services.iter().map(|service| self.row(service)));
-        let columns = rows.first().map_or(0, Vec::len);
-        let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-        let widths: Vec<usize> = (0..columns).map(width).collect();
-        for row in &rows {
-            let (last, others) = row.split_last().unwrap_or((const { &Vec::new() }, &[]));
-            for (field, width) in others.iter().zip(&widths) {
-                out.extend_from_slice(field);
-                out.resize(out.len() + width - field.len() + 1, b' ');
+        rows.extend(services.iter().map(|service| {
+            let mut row = row(service, &self.known);
+            if self.shows_netns {
+                row.insert(0, field(|out| netns(&service.place, out)));
             }
-            out.extend_from_slice(last);
-            out.push(b'\n');
+            row
+        }));
+        rows
+    }
+}
+
+const HEADINGS: [&str; 8] =
+    ["Netid", "Local", "Service", "Reach", "Queue", "Sockets", "Container", "Process"];
+
+fn columns(rows: Vec<Vec<Vec<u8>>>, out: &mut Vec<u8>) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in &rows {
+        let (last, others) = row.split_last().unwrap_or((const { &Vec::new() }, &[]));
+        for (field, width) in others.iter().zip(&widths) {
+            out.extend_from_slice(field);
+            out.resize(out.len() + width - field.len() + 1, b' ');
+        }
+        out.extend_from_slice(last);
+        out.push(b'\n');
+    }
+}
+
+/// The services of one namespace.
+pub fn table(services: &[Service], known: &Known<'_>) -> Table {
+    let mut table = Table::new(HEADINGS.map(|name| (name.to_owned(), Align::Left)));
+    for service in services {
+        let cells = row(service, known).into_iter();
+        table.row(cells.map(|cell| String::from_utf8_lossy(&cell).into_owned()));
+    }
+    table
+}
+
+/// No field is empty, none has a blank inside.
+fn field(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut text = Vec::new();
+    write(&mut text);
+    if text.is_empty() {
+        text.push(b'-');
+    }
+    text.iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
+    text
+}
+
+fn netns(place: &Place, out: &mut Vec<u8>) {
+    match (&place.name, place.id) {
+        (Some(name), _) => escape::path(out, name),
+        (None, Some(id)) => write_to(out, format_args!("{}", id.0)),
+        (None, None) => {}
+    }
+}
+
+fn row(service: &Service, known: &Known<'_>) -> Vec<Vec<u8>> {
+    let local = |out: &mut Vec<u8>| {
+        host(out, known.names, service.local.addr);
+        if let Some((_, name)) = &service.interface {
+            out.push(b'%');
+            escape::path(out, name);
+        }
+        write_to(out, format_args!(":{}", service.local.port));
+    };
+    let name = |out: &mut Vec<u8>| {
+        let name = transport(service.table)
+            .and_then(|transport| known.names.service(service.local.port, transport));
+        escape::path(out, name.unwrap_or_default());
+    };
+    let queue = |out: &mut Vec<u8>| match service.queue {
+        Queue::Accept { waiting, limit } => write_to(out, format_args!("{waiting}/{limit}")),
+        Queue::Bytes(bytes) => write_to(out, format_args!("{bytes}B")),
+    };
+    let container = |out: &mut Vec<u8>| {
+        let label = service.home.as_ref().and_then(|home| home.label());
+        escape::path(out, label.unwrap_or_default().as_bytes());
+    };
+    vec![
+        field(|out| out.extend_from_slice(service.table.netid().as_bytes())),
+        field(local),
+        field(name),
+        field(|out| out.extend_from_slice(service.reach().name().as_bytes())),
+        field(queue),
+        field(|out| write_to(out, format_args!("{}", service.inodes.len()))),
+        field(container),
+        field(|out| holders(&service.inodes, known, out)),
+    ]
+}
+
+/// The processes that hold any of these, each once: `nginx[7],nginx[8],+2`.
+pub(super) fn holders(inodes: &[Inode], known: &Known<'_>, out: &mut Vec<u8>) {
+    let mut pids: Vec<u32> = Vec::new();
+    for holder in inodes.iter().flat_map(|inode| known.holders(*inode)) {
+        if pids.contains(&holder.pid) {
+            continue;
+        }
+        pids.push(holder.pid);
+        if pids.len() <= NAMED_HOLDERS {
+            if pids.len() > 1 {
+                out.push(b',');
+            }
+            escape::process_name(out, holder.comm);
+            write_to(out, format_args!("[{}]", holder.pid));
         }
     }
-
-    /// No field is empty, none has a blank inside.
-    fn row(&self, service: &Service) -> Vec<Vec<u8>> {
-        let mut row = Vec::new();
-        let mut field = |write: &dyn Fn(&mut Vec<u8>)| {
-            let mut text = Vec::new();
-            write(&mut text);
-            if text.is_empty() {
-                text.push(b'-');
-            }
-            text.iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
-            row.push(text);
-        };
-        if self.shows_netns {
-            field(&|out| match (&service.place.name, service.place.id) {
-                (Some(name), _) => escape::path(out, name),
-                (None, Some(id)) => write_to(out, format_args!("{}", id.0)),
-                (None, None) => {}
-            });
-        }
-        field(&|out| out.extend_from_slice(service.table.netid().as_bytes()));
-        field(&|out| {
-            host(out, self.known.names, service.local.addr);
-            if let Some((_, name)) = &service.interface {
-                out.push(b'%');
-                escape::path(out, name);
-            }
-            write_to(out, format_args!(":{}", service.local.port));
-        });
-        field(&|out| {
-            let transport = transport(service.table);
-            let name = transport
-                .and_then(|transport| self.known.names.service(service.local.port, transport));
-            escape::path(out, name.unwrap_or_default());
-        });
-        field(&|out| out.extend_from_slice(service.reach().name().as_bytes()));
-        field(&|out| match service.queue {
-            Queue::Accept { waiting, limit } => write_to(out, format_args!("{waiting}/{limit}")),
-            Queue::Bytes(bytes) => write_to(out, format_args!("{bytes}B")),
-        });
-        field(&|out| write_to(out, format_args!("{}", service.inodes.len())));
-        field(&|out| {
-            let label = service.home.as_ref().and_then(|home| home.label());
-            escape::path(out, label.unwrap_or_default().as_bytes());
-        });
-        field(&|out| self.holders(service, out));
-        row
-    }
-
-    /// The processes that hold it, each once: `nginx[7],nginx[8],+2`.
-    fn holders(&self, service: &Service, out: &mut Vec<u8>) {
-        let mut pids: Vec<u32> = Vec::new();
-        let holders = service.inodes.iter().flat_map(|inode| self.known.holders(*inode));
-        for holder in holders {
-            if pids.contains(&holder.pid) {
-                continue;
-            }
-            pids.push(holder.pid);
-            if pids.len() <= NAMED_HOLDERS {
-                if pids.len() > 1 {
-                    out.push(b',');
-                }
-                escape::process_name(out, holder.comm);
-                write_to(out, format_args!("[{}]", holder.pid));
-            }
-        }
-        if pids.len() > NAMED_HOLDERS {
-            write_to(out, format_args!(",+{}", pids.len() - NAMED_HOLDERS));
-        }
+    if pids.len() > NAMED_HOLDERS {
+        write_to(out, format_args!(",+{}", pids.len() - NAMED_HOLDERS));
     }
 }

@@ -14,10 +14,12 @@ pub mod known;
 pub mod listeners;
 #[cfg(test)]
 mod local_tests;
+mod markdown;
 mod netlink;
 pub mod number;
 pub mod output;
 mod packet;
+pub mod report;
 mod sctp;
 pub mod show;
 pub mod summary;

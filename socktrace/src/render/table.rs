@@ -1,5 +1,7 @@
 //! Small tables: a heading, and columns that line up. For what is short enough to be held whole.
 
+use super::markdown;
+
 /// On which side the cells of a column line up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
@@ -61,6 +63,20 @@ impl Table {
             line(&mut self.columns.iter().map(|(name, _)| name));
         }
         self.cells.chunks(count.max(1)).for_each(|row| line(&mut row.iter()));
+    }
+
+    /// The same in Markdown.
+    pub fn markdown(&self, out: &mut Vec<u8>) {
+        markdown::row(out, self.columns.iter().map(|(name, _)| name.as_str()));
+        for (_, align) in &self.columns {
+            out.extend_from_slice(match align {
+                Align::Left => b"|---",
+                Align::Right => b"|--:",
+            });
+        }
+        out.extend_from_slice(b"|\n");
+        let rows = self.cells.chunks(self.columns.len().max(1));
+        rows.for_each(|row| markdown::row(out, row.iter().map(String::as_str)));
     }
 }
 

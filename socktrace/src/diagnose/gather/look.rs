@@ -5,13 +5,13 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 
 use super::tcp::TcpLook;
-use crate::diag::ahead::{Start, dump_all};
-use crate::diag::inet::{self, Extensions, Request};
-use crate::diag::{DiagError, DiagSocket, netlink, unix};
+use crate::diag::ahead::each_inet;
+use crate::diag::inet::Extensions;
+use crate::diag::{DiagSocket, netlink, unix};
 use crate::diagnose::evidence::{Datagram, NetlinkReceiver, Settings, UnixListener};
 use crate::procfs::counters::Counters;
 use crate::say::complain;
-use crate::socket::{Family, Inet, Socket, State, StateSet, Table, TableSet};
+use crate::socket::{Inet, Socket, State, StateSet, Table, TableSet};
 
 #[derive(Clone)]
 pub(super) struct Look {
@@ -101,28 +101,8 @@ fn note(what: &str, result: Result<()>) {
     }
 }
 
-/// Every socket of a table, of either family.
 fn inet(table: Table, states: StateSet, each: &mut dyn FnMut(&Inet<'_>)) -> Result<()> {
-    let request = Request {
-        table,
-        states,
-        extensions: Extensions::MEMORY.union(Extensions::INFO),
-        bytecode: None,
-        bpf_storage: None,
-    };
-    let requests: Result<Vec<_>, DiagError> =
-        [Family::Inet, Family::Inet6].into_iter().map(|family| request.encode(family)).collect();
-    let ends = dump_all(&requests?, Start::WhenSlow, &mut |message| {
-        inet::decode(table, message).iter().for_each(&mut *each);
-        Ok(())
-    })?;
-    // One family may be missing; both may not.
-    let mut ends = ends.into_iter();
-    let first = ends.next().transpose();
-    if ends.all(|end| end.is_err()) {
-        first?;
-    }
-    Ok(())
+    each_inet(table, states, Extensions::MEMORY.union(Extensions::INFO), each)
 }
 
 fn datagram(socket: &Inet<'_>) -> Option<Datagram> {

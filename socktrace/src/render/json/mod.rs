@@ -12,6 +12,7 @@ mod inet;
 pub mod listing;
 mod local;
 pub mod owner;
+pub mod report;
 pub mod service;
 mod summary;
 mod tcp;
