@@ -78,6 +78,10 @@ impl Look {
         let end = netlink::dump(&mut DiagSocket::open()?, &mut |socket| {
             if let Socket::Netlink(socket) = socket
                 && let Some(drops @ 1..) = socket.skmem.and_then(|memory| memory.drops)
+                // The kernel lists sockets that follow a group a second time.
+                && !self.netlink.iter().any(|known| {
+                    (known.protocol, known.port_id) == (socket.protocol, socket.port_id)
+                })
             {
                 self.netlink.push(NetlinkReceiver {
                     protocol: socket.protocol,
