@@ -1,0 +1,191 @@
+//! What an audit says of limits, piles and owners: each condition made for real, and one that comes
+//! close.
+
+use std::fs;
+use std::io::Read;
+use std::net::{Ipv4Addr, TcpListener};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::fchown;
+use std::process::{Child, Command, Stdio};
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use socktrace_tests::audit::{Report, audit, command, listener, pairs, set_option};
+use socktrace_tests::namespace::{add_address, in_namespace, lower_loopback};
+use socktrace_tests::require_root;
+
+/// Leaves so many connections in TIME-WAIT.
+fn leave(server: &TcpListener, count: usize) {
+    for begun in (0..count).step_by(100) {
+        // The client, which is the first of the two, closes first.
+        pairs(server, (count - begun).min(100)).into_iter().for_each(drop);
+    }
+}
+
+#[test]
+fn a_pile_of_time_wait_is_a_note_that_says_it_is_harmless() {
+    require_root!();
+    in_namespace(|| {
+        let (server, _) = listener(64);
+        leave(&server, 4900);
+        assert_eq!(audit(&["--only", "time-wait"]).fired(), []);
+        leave(&server, 150);
+        let report = audit(&["--only", "time-wait"]);
+        assert_eq!(report.fired(), [("time-wait", "note")], "{report:?}");
+        let what = report.finding("time-wait").unwrap()["what"].to_string();
+        assert!(what.contains("harmless"), "{what}");
+    });
+}
+
+#[test]
+fn time_wait_that_comes_near_its_limit_is_a_warning() {
+    require_root!();
+    in_namespace(|| {
+        fs::write("/proc/sys/net/ipv4/tcp_max_tw_buckets", "200").unwrap();
+        let (server, _) = listener(64);
+        leave(&server, 170);
+        assert_eq!(audit(&["--only", "time-wait"]).fired(), []);
+        leave(&server, 20);
+        let report = audit(&["--only", "time-wait"]);
+        assert_eq!(report.fired(), [("time-wait", "warning")], "{report:?}");
+    });
+}
+
+#[test]
+fn a_port_of_the_system_that_a_user_serves_is_told() {
+    require_root!();
+    in_namespace(|| {
+        let serve = |port: u16, uid| {
+            let server = TcpListener::bind(("127.0.0.1", port)).unwrap();
+            fchown(&server, Some(uid), None).unwrap();
+            server
+        };
+        let _service = serve(80, 999);
+        let _users = serve(1024, 1000);
+        assert_eq!(audit(&["--only", "listener-uid"]).fired(), []);
+        let _odd = serve(1023, 1000);
+        let report = audit(&["--only", "listener-uid"]);
+        assert_eq!(report.fired(), [("listener-uid", "note")], "{report:?}");
+        let row = &report.finding("listener-uid").unwrap()["evidence"][0];
+        assert_eq!((row["local"]["port"].as_u64(), row["uid"].as_u64()), (Some(1023), Some(1000)));
+    });
+}
+
+/// A process with a socket and some files.
+struct Limited(Child);
+
+impl Limited {
+    fn start() -> Limited {
+        let socket = OwnedFd::from(TcpListener::bind("127.0.0.1:0").unwrap());
+        let files = (3..10).map(|fd| format!("{fd}</dev/null")).collect::<Vec<_>>().join(" ");
+        let mut shell = Command::new("sh");
+        shell.args(["-c", &format!("exec {files}; echo ready; read line")]).stderr(socket);
+        let mut child = shell.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        child.stdout.as_mut().unwrap().read_exact(&mut [0; 6]).expect("it says that it runs");
+        Limited(child)
+    }
+
+    /// Has its descriptors be so much of what it may have.
+    fn limit(&self, percent: u64) {
+        let open = fs::read_dir(format!("/proc/{}/fd", self.0.id())).unwrap().count() as u64;
+        let limit = Some(open * 100 / percent);
+        let limit = Rlimit { current: limit, maximum: limit };
+        prlimit(Some(Pid::from_child(&self.0)), Resource::Nofile, limit).unwrap();
+    }
+}
+
+impl Drop for Limited {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_process_near_its_limit_of_descriptors_is_named() {
+    require_root!();
+    in_namespace(|| {
+        let process = Limited::start();
+        // The limit is a whole number, so the share is a little more.
+        for (percent, severity) in [(70, None), (85, Some("warning")), (100, Some("critical"))] {
+            process.limit(percent);
+            let report = audit(&["--only", "process-descriptors"]);
+            assert_eq!(report.severity("process-descriptors"), severity, "{percent}: {report:?}");
+            if severity.is_some() {
+                assert_eq!(report.pids("process-descriptors"), [u64::from(process.0.id())]);
+            }
+        }
+    });
+}
+
+/// Hears of addresses, and never listens.
+fn deaf(buffer: i32) -> OwnedFd {
+    // Without a protocol it is NETLINK_ROUTE.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None).unwrap();
+    set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, buffer);
+    let addresses = SocketAddrNetlink::new(0, libc::RTMGRP_IPV4_IFADDR as u32);
+    rustix::net::bind(&socket, &addresses).unwrap();
+    socket
+}
+
+/// Changes an address so often.
+fn change_addresses(times: u8) {
+    (0..times).for_each(|number| add_address(Ipv4Addr::new(192, 0, 2, number)));
+}
+
+#[test]
+fn netlink_messages_that_a_process_misses_are_counted() {
+    require_root!();
+    in_namespace(|| {
+        let large = deaf(1 << 20);
+        change_addresses(50);
+        assert_eq!(audit(&["--only", "netlink-drops"]).fired(), []);
+        drop(large);
+        let _small = deaf(1);
+        change_addresses(50);
+        let report = audit(&["--only", "netlink-drops"]);
+        assert_eq!(report.fired(), [("netlink-drops", "note")], "{report:?}");
+
+        let mut watch = command(&["--only", "netlink-drops", "--for", "1s"]);
+        let mut child = watch.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        while child.try_wait().unwrap().is_none() {
+            change_addresses(50);
+        }
+        let output = child.wait_with_output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let report = Report::parse(&text, output.status.code()).unwrap();
+        assert_eq!(report.fired(), [("netlink-drops", "warning")], "{report:?}");
+        assert_eq!(report.code, Some(10));
+    });
+}
+
+/// The orphans of the whole host.
+fn orphans() -> usize {
+    let text = fs::read_to_string("/proc/net/sockstat").unwrap();
+    let mut words = text.split_whitespace().skip_while(|word| *word != "orphan");
+    words.nth(1).and_then(|count| count.parse().ok()).expect("the kernel counts them")
+}
+
+#[test]
+fn connections_that_no_process_has_any_more_are_told_when_there_are_many() {
+    require_root!();
+    in_namespace(|| {
+        let (server, _) = listener(64);
+        let (mut clients, _servers): (Vec<_>, Vec<_>) = pairs(&server, 400).into_iter().unzip();
+        lower_loopback();
+        // Others on this host have some too.
+        let threshold = format!("orphans.count={}", orphans() + 250);
+        let only = ["--only", "orphans", "--threshold", &threshold];
+        clients.truncate(350);
+        assert!(audit(&only).finding("orphans").is_none());
+        drop(clients);
+        let report = audit(&only);
+        assert_eq!(report.severity("orphans"), Some("note"), "{report:?}");
+        let row = &report.finding("orphans").unwrap()["evidence"][0];
+        assert_eq!(row["state"], "FIN-WAIT-1", "{row}");
+        // So that they do not stay for minutes.
+        fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1").unwrap();
+    });
+}
