@@ -2,8 +2,8 @@
 //! close.
 
 use std::fs;
-use std::io::Read;
-use std::net::{Ipv4Addr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::fchown;
 use std::process::{Child, Command, Stdio};
@@ -11,7 +11,9 @@ use std::process::{Child, Command, Stdio};
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use socktrace_tests::audit::{Report, audit, command, listener, pairs, set_option};
+use socktrace_tests::audit::{
+    Report, audit, audit_until, command, drop_received, fill, listener, pairs, set_option,
+};
 use socktrace_tests::namespace::{add_address, in_namespace, lower_loopback};
 use socktrace_tests::require_root;
 
@@ -158,6 +160,25 @@ fn netlink_messages_that_a_process_misses_are_counted() {
         let report = Report::parse(&text, output.status.code()).unwrap();
         assert_eq!(report.fired(), [("netlink-drops", "warning")], "{report:?}");
         assert_eq!(report.code, Some(10));
+    });
+}
+
+#[test]
+fn a_connection_that_the_window_of_its_peer_slows_down_is_told_and_one_that_loss_does_is_not() {
+    require_root!();
+    in_namespace(|| {
+        let (server, address) = listener(4);
+        let lossy = pairs(&server, 1);
+        drop_received(&lossy[0].1, 256);
+        (&lossy[0].0).write_all(b"never acknowledged").unwrap();
+        // Nobody accepts it: there is no process that could read.
+        let slow = TcpStream::connect(address).unwrap();
+        fill(&slow);
+        let report = audit_until("receiver-limited", &["--only", "receiver-limited"]);
+        let rows = report.finding("receiver-limited").unwrap()["evidence"].as_array().unwrap();
+        let ports: Vec<_> = rows.iter().map(|row| row["local"]["port"].as_u64()).collect();
+        assert_eq!(ports, [Some(slow.local_addr().unwrap().port().into())], "{report:?}");
+        assert_eq!(report.fired(), [("receiver-limited", "note")], "{report:?}");
     });
 }
 

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::thread::CapabilitySet;
 use serde_json::Value;
-use socktrace_tests::audit::pairs;
+use socktrace_tests::audit::{begin, listener, pairs};
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::{socktrace, without_capabilities};
 use socktrace_tests::require_root;
@@ -140,6 +140,24 @@ fn every_table_in_markdown_is_one() {
         let in_tables = page.lines().filter(|line| line.starts_with('|')).count();
         let of_blocks = page.split("\n\n").filter(|block| block.starts_with('|'));
         assert_eq!(in_tables, of_blocks.flat_map(|block| block.trim_end().lines()).count());
+    });
+}
+
+#[test]
+fn findings_are_on_the_page_and_do_not_change_the_exit_code() {
+    require_root!();
+    in_namespace(|| {
+        let (_server, address) = listener(4);
+        let _clients: Vec<_> = (0..8).map(|_| begin(address)).collect();
+        let page: Value = serde_json::from_str(&report(&["--json"])).unwrap();
+        Schema::of_socktrace().check("report", &page);
+        assert_eq!(page["audit"]["findings"][0]["rule"], "accept-queue");
+        let markdown = report(&["--markdown"]);
+        assert!(markdown.contains("\n### critical: "), "{markdown}");
+        assert!(markdown.contains("\n| local | recv\\_q | send\\_q |"), "{markdown}");
+        let command = format!("\n- list: `socktrace -tlnpm 'sport = :{}'`\n", address.port());
+        assert!(markdown.contains(&command), "{markdown}");
+        assert!(report(&[]).contains("\nCRITICAL "));
     });
 }
 
