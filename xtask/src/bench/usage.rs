@@ -14,6 +14,22 @@ pub(super) struct Usage {
     pub(super) cpu: Duration,
 }
 
+/// What the child has used of the CPUs so far.
+pub(super) fn so_far(child: &Child) -> Result<Duration> {
+    let mut clock = 0;
+    let mut time = MaybeUninit::<libc::timespec>::zeroed();
+    // SAFETY: the pointers are to live memory of the right types, and all zeros are a valid time.
+    let (failed, time) = unsafe {
+        let failed = libc::clock_getcpuclockid(child.id() as libc::pid_t, &raw mut clock) != 0
+            || libc::clock_gettime(clock, time.as_mut_ptr()) != 0;
+        (failed, time.assume_init())
+    };
+    if failed {
+        bail!("cannot read the CPU clock of a child");
+    }
+    Ok(Duration::new(time.tv_sec as u64, time.tv_nsec as u32))
+}
+
 /// Waits for the child, in place of `Child::wait`.
 pub(super) fn wait(child: &Child) -> Result<Usage> {
     let mut status = 0;

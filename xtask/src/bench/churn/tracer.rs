@@ -47,6 +47,7 @@ pub(super) struct Traced {
     /// Ends of either side of the connections to the given ports.
     pub(super) ends: u64,
     pub(super) bytes: u64,
+    /// Since it traced: what the start takes, it takes once.
     pub(super) cpu: Duration,
     /// What it said of losses.
     pub(super) losses: Vec<String>,
@@ -57,6 +58,8 @@ pub(super) struct Running {
     output: PathBuf,
     errors: PathBuf,
     end: EndLine,
+    /// What the start took.
+    start_cpu: Duration,
 }
 
 /// The states of connections.
@@ -85,7 +88,8 @@ impl Tracer {
             .stderr(File::create(&errors)?)
             .spawn()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let mut running = Running { child, output, errors, end: self.end };
+        let mut running =
+            Running { child, output, errors, end: self.end, start_cpu: Duration::ZERO };
         let deadline = Instant::now() + START;
         while !running.is_live(self.live)? {
             if running.child.try_wait()?.is_some() || Instant::now() > deadline {
@@ -98,6 +102,7 @@ impl Tracer {
         if self.live == Live::Prints {
             sleep(SETTLE);
         }
+        running.start_cpu = usage::so_far(&running.child)?;
         Ok(running)
     }
 }
@@ -123,7 +128,7 @@ impl Running {
             lines: 0,
             ends: 0,
             bytes: fs::metadata(&self.output)?.len(),
-            cpu: used.cpu,
+            cpu: used.cpu.saturating_sub(self.start_cpu),
             losses,
         };
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
