@@ -24,7 +24,7 @@ unsafe extern "C" {
 
 #[unsafe(no_mangle)]
 #[unsafe(link_section = "iter/task_file")]
-pub extern "C" fn seed(walk: *const RawWalk) -> i32 {
+pub(crate) extern "C" fn seed(walk: *const RawWalk) -> i32 {
     // SAFETY: the context of an iterator over files, whose pointers may be NULL at its end.
     let (task, sock) = unsafe {
         let (task, file) = (core_walk_task(walk), core_walk_file(walk));
