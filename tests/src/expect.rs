@@ -2,10 +2,12 @@
 //! wrong as one that differs.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
 use serde_json::{Map, Value, json};
 
 use crate::driver::{Actor, Sock, Span};
+use crate::process::{Running, socktrace};
 
 /// What an interrupt may be late by on a loaded machine. Times before the system call began are
 /// wrong without mercy.
@@ -72,6 +74,7 @@ impl Life {
     /// Of an accepted socket whose peer closed first. It was opened when its client was.
     pub fn of_server(sock: &Sock, owner: &Actor, client: &Sock, ended_at: Span) -> Life {
         Life {
+            owner: Some(owned(owner, learnt_of_acceptors())),
             opened: Some("passive"),
             opened_at: Some(client.made),
             states: PASSIVE.to_vec(),
@@ -105,11 +108,7 @@ impl Life {
         same(&mut left, "local", end(self.local));
         same(&mut left, "peer", end(self.peer));
         let owners = self.owner.clone().map_or(Value::Null, |owner| json!([owner]));
-        let mut is = left.remove("owners").map_or(Value::Null, without_cgroups);
-        // Where functions can be traced, whoever accepts is known before any work of its own.
-        if let Some(learnt) = is.pointer_mut("/0/learnt").filter(|learnt| *learnt == "acceptor") {
-            *learnt = json!("own-event");
-        }
+        let is = left.remove("owners").map_or(Value::Null, without_cgroups);
         left.insert("owners".to_owned(), is);
         same(&mut left, "owners", owners);
         same(&mut left, "opened", json!(self.opened));
@@ -183,6 +182,23 @@ fn is_within(is: Option<u64>, wanted: Option<Span>) -> bool {
 /// An owner as events have it, but for the cgroup.
 pub fn owned(owner: &Actor, learnt: &str) -> Value {
     json!({ "pid": owner.pid, "comm": owner.name, "uid": owner.uid, "learnt": learnt })
+}
+
+/// How the owner of an accepted socket is learnt that works on it: where functions can be traced, it
+/// is known when it accepts, before any work of its own. Which of the two holds is tried once.
+pub fn learnt_of_acceptors() -> &'static str {
+    static LEARNT: OnceLock<&str> = OnceLock::new();
+    LEARNT.get_or_init(|| {
+        let mut doctor = socktrace();
+        doctor.args(["doctor", "--json"]);
+        let findings = Running::start(doctor).finish().stdout.join("\n");
+        let findings: Vec<Value> = serde_json::from_str(&findings).expect("findings are JSON");
+        let acceptors = findings.iter().find(|finding| finding["name"] == "acceptors");
+        match acceptors.expect("programs load where they are tested")["verdict"].as_str() {
+            Some("works") => "acceptor",
+            _ => "own-event",
+        }
+    })
 }
 
 /// The owners without what the driver does not know of them.

@@ -65,8 +65,12 @@ fn each_capability_that_is_taken_away_shows() {
     use CapabilitySet as Cap;
     let (whole, _) = examine(|_| {});
     for (taken, name, fails) in [
-        (&[Cap::BPF, Cap::SYS_ADMIN][..], "CAP_BPF", &["programs", "iterator", "ring buffer"][..]),
-        (&[Cap::PERFMON, Cap::SYS_ADMIN], "CAP_PERFMON", &["programs", "iterator"]),
+        (
+            &[Cap::BPF, Cap::SYS_ADMIN][..],
+            "CAP_BPF",
+            &["programs", "acceptors", "iterator", "ring buffer"][..],
+        ),
+        (&[Cap::PERFMON, Cap::SYS_ADMIN], "CAP_PERFMON", &["programs", "acceptors", "iterator"]),
         (&[Cap::NET_ADMIN], "CAP_NET_ADMIN", &[]),
         (&[Cap::DAC_READ_SEARCH], "CAP_DAC_READ_SEARCH", &[]),
         (&[Cap::SYS_PTRACE], "CAP_SYS_PTRACE", &[]),

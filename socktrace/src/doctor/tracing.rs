@@ -16,7 +16,9 @@ const BTF: &str = "/sys/kernel/btf/vmlinux";
 pub(super) fn examine() -> Vec<Finding> {
     let mut findings = vec![btf(), lockdown()];
     findings.extend(maps());
-    findings.extend([memory(), programs(), iterator()]);
+    findings.push(memory());
+    findings.extend(programs());
+    findings.push(iterator());
     findings
 }
 
@@ -77,8 +79,8 @@ fn memory() -> Finding {
     }
 }
 
-/// Loads, attaches and detaches the programs of `trace`.
-fn programs() -> Finding {
+/// Loads, attaches and detaches the programs of `trace`, and that at accept() where it can be.
+fn programs() -> Vec<Finding> {
     let plan = TracePlan {
         wanted: Wanted::Everything,
         netns: None,
@@ -88,14 +90,30 @@ fn programs() -> Finding {
         log: LogLevel::Off,
         verifier_log: false,
     };
-    match Tracer::start(&plan) {
-        Ok((tracer, _)) if !tracer.missing().is_empty() => {
-            let detail = format!("load and attach, but {}", tracer.missing().join("; "));
-            Finding::new(AREA, "programs", Verdict::Limited, detail).remedy("a newer kernel")
+    let tracer = match Tracer::start(&plan) {
+        Ok((tracer, _)) => tracer,
+        Err(refusal) => {
+            return ["programs", "acceptors"]
+                .map(|name| Finding::new(AREA, name, Verdict::Missing, refusal.to_string()))
+                .into();
         }
-        Ok(_) => Finding::works(AREA, "programs", "load and attach"),
-        Err(refusal) => Finding::new(AREA, "programs", Verdict::Missing, refusal.to_string()),
-    }
+    };
+    let programs = if tracer.missing().is_empty() {
+        Finding::works(AREA, "programs", "load and attach")
+    } else {
+        let detail = format!("load and attach, but {}", tracer.missing().join("; "));
+        Finding::new(AREA, "programs", Verdict::Limited, detail).remedy("a newer kernel")
+    };
+    let acceptors = match tracer.blind_to_accepts() {
+        None => Finding::works(AREA, "acceptors", "whoever accepts a connection is known at once"),
+        Some(reason) => {
+            let detail =
+                format!("whoever accepts a connection is known at the first work on it: {reason}");
+            Finding::new(AREA, "acceptors", Verdict::Limited, detail)
+                .remedy("a kernel that lets functions be traced (fexit)")
+        }
+    };
+    vec![programs, acceptors]
 }
 
 /// Loads and opens the iterator that tells the owners of many sockets.

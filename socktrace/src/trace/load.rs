@@ -126,6 +126,8 @@ pub struct Tracer {
     generations: Generations,
     reset_reasons: BTreeMap<u32, String>,
     missing: Vec<&'static str>,
+    /// Why it is not told who accepts a connection.
+    blind_to_accepts: Option<String>,
     /// What the kernel said last of events that it did not run the programs for.
     reentered: u64,
 }
@@ -204,9 +206,14 @@ impl Tracer {
                 .map_err(|error| refusal::of_program(name, tracepoint, &error, circumstances))?;
         }
         // Where functions cannot be traced, owners of accepted sockets are learnt a little later.
-        if types.accept_arguments.is_some() {
-            let _ = attach_accept(&mut ebpf, &kernel);
-        }
+        let blind_to_accepts = match types.accept_arguments {
+            Some(_) => attach_accept(&mut ebpf, &kernel).err().map(|error| match error {
+                // What the verifier has to say besides is long.
+                ProgramError::LoadError { io_error, .. } => io_error.to_string(),
+                error => refusal::chain(&error),
+            }),
+            None => Some("it is not known how its function for that is called".to_owned()),
+        };
         let mut missing = Vec::new();
         if !types.has_cookies {
             missing.push("this kernel does not tell the cookies of sockets (Linux 5.12 does)");
@@ -231,6 +238,7 @@ impl Tracer {
             generations: Generations::default(),
             reset_reasons,
             missing,
+            blind_to_accepts,
             reentered: 0,
         };
         Ok((tracer, seeding))
@@ -239,6 +247,12 @@ impl Tracer {
     /// What this kernel cannot tell, and that will be missing from the output.
     pub fn missing(&self) -> &[&'static str] {
         &self.missing
+    }
+
+    /// Why the owner of an accepted socket is learnt at the first work on it, rather than from whoever
+    /// accepts it; `None` if it is not so.
+    pub fn blind_to_accepts(&self) -> Option<&str> {
+        self.blind_to_accepts.as_deref()
     }
 
     /// The names of this kernel's reasons for resets.
