@@ -76,7 +76,7 @@ mod tests {
     fn a_past_holder_has_no_descriptor() {
         let mut out = Vec::new();
         past(&mut out, PastOwner { pid: 7, uid: 0, comm: b"a\"b" });
-        assert_eq!(String::from_utf8(out).unwrap(), " users:((\"a\\\"b\",pid=7))");
+        assert_eq!(String::from_utf8(out).unwrap(), " users:((\"a\"b\",pid=7))");
     }
 
     const PLAIN: Holder<'static> = Holder {
