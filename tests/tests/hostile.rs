@@ -9,6 +9,7 @@ use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::socktrace;
@@ -51,6 +52,10 @@ impl Drop for Held {
 /// UNIX sockets with hostile paths, and processes with hostile names in a hostile control group that
 /// hold a TCP socket.
 fn hold() -> Held {
+    // The tests of this file run side by side: whoever starts a process while the socket can be
+    // inherited would hand it on.
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let folder = folder("hostile");
     let path = |name: &[u8]| folder.join(OsStr::from_bytes(name));
     let sockets = HOSTILE.iter().map(|name| UnixListener::bind(path(name)).unwrap()).collect();
