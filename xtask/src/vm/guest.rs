@@ -172,13 +172,13 @@ fn name_of(file: &str) -> &str {
     file.split(".ko").next().unwrap_or(file)
 }
 
-/// Copies a file to the same path below `tree`, without what a debugger wants.
+/// Copies a program to the same path below `tree`, without what a debugger wants: with it the
+/// programs are more than the memory of a guest.
 fn copy(file: &Path, tree: &Path) -> Result<()> {
     let inside = file.strip_prefix("/").context("a path from the root is wanted")?;
     let to = tree.join(inside);
     fs::create_dir_all(to.parent().context("a file lies in a folder")?)?;
-    fs::copy(file, &to).with_context(|| format!("{} cannot be copied", file.display()))?;
-    Ok(())
+    run(Command::new("strip").arg("--strip-debug").arg("-o").arg(&to).arg(file)).map(drop)
 }
 
 fn cpio(tree: &Path, initramfs: &Path) -> Result<()> {
