@@ -14,7 +14,7 @@ use crate::socket::{End, Inode, Socket, State, Table};
 pub enum Key {
     Netid,
     State,
-    /// The process that holds it; of several, the one with the lowest number.
+    /// The process that holds it; of several, the one that the others inherited it from.
     Process,
     User,
     Cgroup,
@@ -210,11 +210,9 @@ impl<'a> Counts<'a> {
 
     fn process_part(&mut self, inode: Inode) -> Part {
         let Some(owners) = self.owners.filter(|_| inode.0 != 0) else { return Part::None };
-        let Some(holder) = owners.holders(inode).min_by_key(|holder| holder.pid) else {
-            return Part::None;
-        };
-        let index = *self.process_of.entry(holder.pid).or_insert_with(|| {
-            self.processes.push((holder.pid, holder.comm.to_vec()));
+        let Some((pid, comm)) = owners.process_of(inode) else { return Part::None };
+        let index = *self.process_of.entry(pid).or_insert_with(|| {
+            self.processes.push((pid, comm.to_vec()));
             index(self.processes.len())
         });
         Part::Process(index)

@@ -1,9 +1,11 @@
 //! What `socktrace audit` says in a test's namespace, and sockets that give it something to say.
 
+use std::fs;
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::process::{Command, Output};
+use std::time::Instant;
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -11,11 +13,14 @@ use serde_json::Value;
 
 use crate::process::socktrace;
 use crate::schema::Schema;
-use crate::wait;
+use crate::wait::{self, DEADLINE};
 
-/// Rules about the whole host, on which other tests may have something going on.
-const HOST_WIDE: [&str; 3] = ["host-descriptors", "tcp-memory", "orphans"];
+/// Rules about more than the namespace of a test: what the others do shows in them.
+const NOT_OURS: [&str; 4] = ["host-descriptors", "tcp-memory", "orphans", "process-descriptors"];
+/// How often something is made anew that is to be looked at before it ripens.
+const ATTEMPTS: usize = 10;
 
+/// What an audit has said.
 #[derive(Debug)]
 pub struct Report {
     pub code: Option<i32>,
@@ -23,23 +28,91 @@ pub struct Report {
     pub unseen: Vec<String>,
 }
 
-/// Audits the namespace of the calling thread.
-pub fn audit(args: &[&str]) -> Report {
-    let output = command(args).output().expect("socktrace does not run");
-    Report::read(&output)
-}
+/// An audit of the namespace of the calling thread.
+#[derive(Debug, Clone, Default)]
+pub struct Audit(Vec<String>);
 
-pub fn command(args: &[&str]) -> Command {
-    let mut command = socktrace();
-    command.arg("audit").args(args).arg("--json");
-    command
-}
+impl Audit {
+    /// By every rule.
+    pub fn of_all() -> Audit {
+        Audit::default()
+    }
 
-/// Audits until a rule fires; the report in which it does.
-pub fn audit_until(rule: &str, args: &[&str]) -> Report {
-    wait::until(&format!("a finding of {rule}"), || {
-        Some(audit(args)).filter(|report| report.finding(rule).is_some())
-    })
+    pub fn only(rule: &str) -> Audit {
+        Audit::default().and(&["--only", rule])
+    }
+
+    /// With a threshold set otherwise: `RULE.NAME=NUMBER`.
+    pub fn with(self, threshold: &str) -> Audit {
+        self.and(&["--threshold", threshold])
+    }
+
+    /// Watching for so long.
+    pub fn watching(self, time: &str) -> Audit {
+        self.and(&["--for", time])
+    }
+
+    fn and(mut self, args: &[&str]) -> Audit {
+        self.0.extend(args.iter().map(|&arg| arg.to_owned()));
+        self
+    }
+
+    pub fn command(&self) -> Command {
+        let mut command = socktrace();
+        command.arg("audit").args(&self.0).arg("--json");
+        command
+    }
+
+    /// Runs it once.
+    pub fn report(&self) -> Report {
+        Report::read(&self.command().output().expect("socktrace does not run"))
+    }
+
+    /// Repeats it until exactly these rules fire, with these severities: what the kernel does
+    /// meanwhile takes its time.
+    pub fn finds(&self, expected: &[(&str, &str)]) -> Report {
+        self.until(&format!("{expected:?}"), |report| report.fired() == expected)
+    }
+
+    /// Repeats it until a finding of that rule and severity is first.
+    pub fn puts_first(&self, rule: &str, severity: &str) -> Report {
+        self.until(&format!("{severity} {rule} first"), |report| {
+            report.fired().first() == Some(&(rule, severity))
+        })
+    }
+
+    /// Repeats it until the report is as it should be.
+    pub fn until(&self, what: &str, is_so: impl Fn(&Report) -> bool) -> Report {
+        let mut last = None;
+        let deadline = Instant::now() + DEADLINE;
+        while Instant::now() < deadline {
+            let report = self.report();
+            if is_so(&report) {
+                return report;
+            }
+            last = Some(report);
+        }
+        panic!("waited {DEADLINE:?} for {what}: {last:?}");
+    }
+
+    /// Asserts that no rule fires.
+    #[track_caller]
+    pub fn finds_nothing(&self) {
+        let report = self.report();
+        assert_eq!(report.fired(), [], "{report:?}");
+    }
+
+    /// Asserts that nothing fires on what has just been made. It ripens by itself, so on a loaded
+    /// machine an audit may come too late: then it is made again.
+    pub fn finds_nothing_at_first<T>(&self, make: impl Fn() -> T) -> T {
+        for _ in 0..ATTEMPTS {
+            let made = make();
+            if self.report().fired().is_empty() {
+                return made;
+            }
+        }
+        panic!("{:?}: it fires at once, each of {ATTEMPTS} times", self.0);
+    }
 }
 
 impl Report {
@@ -66,12 +139,12 @@ impl Report {
         self.findings.iter().find(|finding| finding["rule"] == rule)
     }
 
-    /// The rules that fired, with their severity, but for those about the whole host.
+    /// The rules that fired, with their severity, but for those about more than the namespace.
     pub fn fired(&self) -> Vec<(&str, &str)> {
         self.findings
             .iter()
             .filter_map(|finding| Some((finding["rule"].as_str()?, finding["severity"].as_str()?)))
-            .filter(|(rule, _)| !HOST_WIDE.contains(rule))
+            .filter(|(rule, _)| !NOT_OURS.contains(rule))
             .collect()
     }
 
@@ -79,12 +152,27 @@ impl Report {
         self.finding(rule)?["severity"].as_str()
     }
 
-    /// The processes that the evidence of a rule names.
+    /// What the finding of a rule says; nothing if there is none.
+    pub fn what(&self, rule: &str) -> &str {
+        self.text(rule, "what")
+    }
+
+    /// Why it is sure.
+    pub fn because(&self, rule: &str) -> &str {
+        self.text(rule, "because")
+    }
+
+    fn text(&self, rule: &str, key: &str) -> &str {
+        self.finding(rule).and_then(|finding| finding[key].as_str()).unwrap_or_default()
+    }
+
+    /// The processes that the evidence of a rule puts first: others may have inherited the sockets
+    /// for a moment, as whoever another test of this process starts.
     pub fn pids(&self, rule: &str) -> Vec<u64> {
         let rows = self.finding(rule).and_then(|finding| finding["evidence"].as_array());
         let owners = rows.into_iter().flatten().filter_map(|row| row["owners"].as_array());
         let mut pids: Vec<u64> =
-            owners.flatten().filter_map(|owner| owner["pid"].as_u64()).collect();
+            owners.filter_map(|owners| owners.first()?["pid"].as_u64()).collect();
         pids.sort_unstable();
         pids.dedup();
         pids
@@ -124,12 +212,79 @@ pub fn pairs(listener: &TcpListener, count: usize) -> Vec<(TcpStream, TcpStream)
     (0..count).map(pair).collect()
 }
 
-/// Sends until nothing more fits.
-pub fn fill(socket: &TcpStream) {
+/// Sends until nothing more fits; how many bytes it was.
+pub fn fill(socket: &TcpStream) -> usize {
     use io::Write;
     socket.set_nonblocking(true).unwrap();
     let mut to = socket;
-    while to.write(&[0; 65536]).is_ok() {}
+    std::iter::from_fn(|| to.write(&[0; 65536]).ok()).sum()
+}
+
+/// A TCP socket of IPv4, as the kernel's own table has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Listed {
+    pub state: TcpState,
+    pub local_port: u16,
+    pub recv_q: u32,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TcpState {
+    Established = 1,
+    FinWait2 = 5,
+    TimeWait = 6,
+    CloseWait = 8,
+    Listen = 10,
+    SynRecv = 12,
+    /// One that lasts no longer than a round trip.
+    Other,
+}
+
+/// The TCP sockets in the namespace of the calling thread.
+pub fn listed() -> Vec<Listed> {
+    let text = fs::read_to_string("/proc/thread-self/net/tcp").expect("the kernel has TCP");
+    text.lines().skip(1).filter_map(listed_in).collect()
+}
+
+fn listed_in(line: &str) -> Option<Listed> {
+    use TcpState::{CloseWait, Established, FinWait2, Listen, Other, SynRecv, TimeWait};
+    let mut words = line.split_whitespace();
+    let (_, local_port) = words.nth(1)?.split_once(':')?;
+    let state = u8::from_str_radix(words.nth(1)?, 16).ok()?;
+    let (_, recv_q) = words.next()?.split_once(':')?;
+    let known = [Established, FinWait2, TimeWait, CloseWait, Listen, SynRecv];
+    Some(Listed {
+        state: known.into_iter().find(|known| *known as u8 == state).unwrap_or(Other),
+        local_port: u16::from_str_radix(local_port, 16).ok()?,
+        recv_q: u32::from_str_radix(recv_q, 16).ok()?,
+    })
+}
+
+/// Waits until so many sockets of the namespace are in a state.
+pub fn await_state(state: TcpState, count: usize) {
+    wait::until(&format!("{count} sockets in {state:?}"), || {
+        (listed().iter().filter(|socket| socket.state == state).count() == count).then_some(())
+    });
+}
+
+/// Waits until no socket of the namespace is on its way from one state to the next.
+pub fn await_rest() {
+    wait::until("the sockets to rest", || {
+        listed().iter().all(|socket| socket.state != TcpState::Other).then_some(())
+    });
+}
+
+/// Waits until more connections wait at a listener than its backlog holds.
+pub fn await_full(address: SocketAddr, backlog: u32) {
+    wait::until(&format!("the queue of {address} to be full"), || {
+        let is_full = |socket: &Listed| {
+            socket.state == TcpState::Listen
+                && socket.local_port == address.port()
+                && socket.recv_q > backlog
+        };
+        listed().iter().any(is_full).then_some(())
+    });
 }
 
 /// Has the kernel throw away what comes for a socket: with probability `share` of 256.

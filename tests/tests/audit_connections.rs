@@ -7,10 +7,33 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use socktrace_tests::audit::{audit, audit_until, drop_received, fill, listener, own_pid, pairs};
+use socktrace_tests::audit::{
+    Audit, TcpState, await_state, drop_received, fill, listener, own_pid, pairs,
+};
 use socktrace_tests::namespace::{in_namespace, lower_loopback};
-use socktrace_tests::population::{Kind, Population};
-use socktrace_tests::{require_root, wait};
+use socktrace_tests::require_root;
+
+/// Runs `audit` while another thread does `again` over and over.
+fn meanwhile<T>(again: impl FnMut() + Send, audit: impl FnOnce() -> T) -> T {
+    /// Has the other thread end when the audit panics, too.
+    struct Stop<'a>(&'a AtomicBool);
+    impl Drop for Stop<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+    let stop = AtomicBool::new(false);
+    let (is_over, mut again) = (&stop, again);
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            while !is_over.load(Ordering::Relaxed) {
+                again();
+            }
+        });
+        let _stop = Stop(&stop);
+        audit()
+    })
+}
 
 #[test]
 fn connections_that_only_the_peer_has_closed_are_named_first() {
@@ -18,13 +41,12 @@ fn connections_that_only_the_peer_has_closed_are_named_first() {
     in_namespace(|| {
         let (server, _) = listener(64);
         let (clients, kept): (Vec<_>, Vec<_>) = pairs(&server, 20).into_iter().unzip();
-        assert_eq!(audit(&[]).fired(), [], "they are in use");
+        Audit::of_all().finds_nothing();
         drop(clients);
-        let report = audit_until("close-wait", &[]);
-        assert_eq!(report.fired(), [("close-wait", "warning")], "{report:?}");
+        let report = Audit::of_all().finds(&[("close-wait", "warning")]);
         assert_eq!((report.pids("close-wait"), report.code), (own_pid(), Some(10)));
         drop(kept);
-        assert_eq!(audit(&["--only", "close-wait"]).fired(), []);
+        Audit::only("close-wait").finds_nothing();
     });
 }
 
@@ -35,21 +57,16 @@ fn a_leak_of_hundreds_is_critical_and_its_growth_is_measured() {
         let (server, address) = listener(64);
         let (clients, mut kept): (Vec<_>, Vec<_>) = pairs(&server, 150).into_iter().unzip();
         drop(clients);
-        audit_until("close-wait", &[]);
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                while !stop.load(Ordering::Relaxed) {
-                    drop(TcpStream::connect(address).unwrap());
-                    kept.push(server.accept().unwrap().0);
-                    thread::sleep(Duration::from_millis(20));
-                }
+        Audit::only("close-wait").finds(&[("close-wait", "critical")]);
+        let leak = || {
+            drop(TcpStream::connect(address).unwrap());
+            kept.push(server.accept().unwrap().0);
+            thread::sleep(Duration::from_millis(20));
+        };
+        meanwhile(leak, || {
+            Audit::only("close-wait").watching("5s").until("growth", |report| {
+                report.what("close-wait").contains("of them new while it was watched")
             });
-            let report = audit(&["--for", "5s", "--only", "close-wait"]);
-            stop.store(true, Ordering::Relaxed);
-            assert_eq!(report.fired(), [("close-wait", "critical")], "{report:?}");
-            let what = report.finding("close-wait").unwrap()["what"].as_str().unwrap();
-            assert!(what.contains("of them new while it was watched"), "{what}");
         });
     });
 }
@@ -61,16 +78,14 @@ fn ports_that_run_out_towards_one_destination_are_told() {
         fs::write("/proc/sys/net/ipv4/ip_local_port_range", "40000 40099").unwrap();
         // Not one of the ports that are to run out.
         let server = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let address = server.local_addr().unwrap();
         let mut connections = pairs(&server, 70);
-        assert_eq!(audit(&[]).fired(), [], "seven in ten");
+        Audit::of_all().finds_nothing();
         connections.extend(pairs(&server, 25));
-        let report = audit(&[]);
-        assert_eq!(report.fired(), [("ephemeral-ports", "critical")], "{report:?}");
+        let report = Audit::of_all().finds(&[("ephemeral-ports", "critical")]);
         assert_eq!(report.pids("ephemeral-ports"), own_pid());
         let row = &report.finding("ephemeral-ports").unwrap()["evidence"][0];
         assert_eq!((row["open"].as_u64(), row["ports"].as_u64()), (Some(95), Some(100)));
-        assert_eq!(row["peer"]["port"].as_u64(), Some(address.port().into()));
+        assert_eq!(row["peer"]["port"], 8080);
     });
 }
 
@@ -79,19 +94,13 @@ fn a_reader_that_does_not_read_is_named_and_not_its_sender() {
     require_root!();
     in_namespace(|| {
         let (server, _) = listener(4);
-        let connection = pairs(&server, 1);
-        let (client, reader) = &connection[0];
-        fill(client);
-        let report = audit_until("slow-reader", &[]);
-        assert_eq!(report.fired()[0].0, "slow-reader", "{report:?}");
-        assert_eq!(report.fired().len(), 1, "the closed window follows from it: {report:?}");
+        let (client, mut reader) = pairs(&server, 1).remove(0);
+        let sent = fill(&client);
+        // The closed window follows from it.
+        let report = Audit::of_all().finds(&[("slow-reader", "critical")]);
         assert_eq!(report.pids("slow-reader"), own_pid());
-
-        let mut reader = reader;
-        reader.set_nonblocking(true).unwrap();
-        let mut buffer = [0; 1 << 16];
-        while reader.read(&mut buffer).is_ok() {}
-        assert_eq!(audit(&[]).fired(), [], "it has caught up");
+        reader.read_exact(&mut vec![0; sent]).unwrap();
+        Audit::of_all().finds_nothing();
     });
 }
 
@@ -100,22 +109,17 @@ fn a_throttled_reader_is_named_by_how_long_its_data_waits() {
     require_root!();
     in_namespace(|| {
         let (server, _) = listener(4);
-        let connection = pairs(&server, 1);
-        let (client, reader) = &connection[0];
-        fill(client);
-        let stop = AtomicBool::new(false);
-        thread::scope(|scope| {
-            scope.spawn(|| {
-                let mut reader = reader;
-                while !stop.load(Ordering::Relaxed) && reader.read(&mut [0; 100]).is_ok() {
-                    thread::sleep(Duration::from_millis(20));
-                }
+        let (client, mut reader) = pairs(&server, 1).remove(0);
+        fill(&client);
+        let read = || {
+            reader.read_exact(&mut [0; 100]).unwrap();
+            thread::sleep(Duration::from_millis(20));
+        };
+        meanwhile(read, || {
+            Audit::of_all().watching("2s").until("a rate of reading", |report| {
+                report.fired().first() == Some(&("slow-reader", "critical"))
+                    && report.because("slow-reader").contains("a second were read")
             });
-            let report = audit(&["--for", "2s"]);
-            stop.store(true, Ordering::Relaxed);
-            assert_eq!(report.fired()[0], ("slow-reader", "critical"), "{report:?}");
-            let because = report.finding("slow-reader").unwrap()["because"].as_str().unwrap();
-            assert!(because.contains("a second were read"), "{because}");
         });
     });
 }
@@ -124,15 +128,15 @@ fn a_throttled_reader_is_named_by_how_long_its_data_waits() {
 fn a_window_that_stays_closed_is_told() {
     require_root!();
     in_namespace(|| {
-        let (_server, address) = listener(4);
         // Nobody accepts it: there is no process that could read.
-        let client = TcpStream::connect(address).unwrap();
-        fill(&client);
-        let only = ["--only", "zero-window"];
-        assert_eq!(audit(&only).fired(), [], "it may open at once");
-        let report = wait::until("a warning", || {
-            Some(audit(&only)).filter(|report| report.severity("zero-window") == Some("warning"))
+        let (_server, address) = listener(64);
+        let audit = Audit::only("zero-window");
+        let _client = audit.finds_nothing_at_first(|| {
+            let client = TcpStream::connect(address).unwrap();
+            fill(&client);
+            client
         });
+        let report = audit.finds(&[("zero-window", "warning")]);
         assert_eq!(report.pids("zero-window"), own_pid());
     });
 }
@@ -142,15 +146,13 @@ fn a_sender_without_an_answer_is_told() {
     require_root!();
     in_namespace(|| {
         let (server, _) = listener(4);
-        let connection = pairs(&server, 1);
-        let (client, peer) = &connection[0];
-        let mut sender = client;
-        sender.write_all(&[0; 1000]).unwrap();
-        assert_eq!(audit(&["--only", "stuck-sender"]).fired(), [], "it was acknowledged");
-        drop_received(peer, 256);
-        sender.write_all(&[0; 1000]).unwrap();
-        let report = audit_until("stuck-sender", &["--only", "stuck-sender"]);
-        assert_eq!(report.fired(), [("stuck-sender", "warning")]);
+        let (mut client, peer) = pairs(&server, 1).remove(0);
+        let audit = Audit::only("stuck-sender");
+        client.write_all(&[0; 1000]).unwrap();
+        audit.finds_nothing();
+        drop_received(&peer, 256);
+        client.write_all(&[0; 1000]).unwrap();
+        let report = audit.finds(&[("stuck-sender", "warning")]);
         assert_eq!(report.pids("stuck-sender"), own_pid());
     });
 }
@@ -160,35 +162,32 @@ fn loss_is_measured_and_named_by_its_peer() {
     require_root!();
     in_namespace(|| {
         let (server, _) = listener(4);
-        for (share, fires) in [(64, true), (0, false)] {
-            let connection = pairs(&server, 1);
-            let (client, peer) = &connection[0];
-            if share > 0 {
-                drop_received(peer, share);
-            }
-            let stop = AtomicBool::new(false);
-            thread::scope(|scope| {
-                scope.spawn(|| {
-                    let (mut peer, mut buffer) = (peer, [0; 1 << 16]);
-                    while peer.read(&mut buffer).is_ok_and(|read| read > 0) {}
-                });
-                scope.spawn(|| {
-                    let mut client = client;
-                    client.set_nodelay(true).unwrap();
-                    while !stop.load(Ordering::Relaxed) {
-                        client.write_all(&[0; 3000]).unwrap();
-                        thread::sleep(Duration::from_millis(1));
-                    }
-                    client.shutdown(Shutdown::Write).unwrap();
-                });
-                let report = audit(&["--for", "5s", "--only", "retransmits"]);
-                stop.store(true, Ordering::Relaxed);
-                match fires {
-                    true => assert_eq!(report.pids("retransmits"), own_pid(), "{report:?}"),
-                    false => assert_eq!(report.fired(), []),
-                }
-                drop_received(peer, 0);
+        let audit = Audit::only("retransmits").watching("3s");
+        for share in [64, 0] {
+            let (mut client, mut peer) = pairs(&server, 1).remove(0);
+            client.set_nodelay(true).unwrap();
+            let filtered = peer.try_clone().unwrap();
+            let reader = thread::spawn(move || {
+                let mut buffer = [0; 1 << 16];
+                while peer.read(&mut buffer).is_ok_and(|read| read > 0) {}
             });
+            if share > 0 {
+                drop_received(&filtered, share);
+            }
+            let write = || {
+                client.write_all(&[0; 3000]).unwrap();
+                thread::sleep(Duration::from_millis(1));
+            };
+            meanwhile(write, || match share {
+                0 => audit.finds_nothing(),
+                _ => {
+                    let report = audit.until("loss", |report| !report.fired().is_empty());
+                    assert_eq!(report.pids("retransmits"), own_pid(), "{report:?}");
+                }
+            });
+            drop_received(&filtered, 0);
+            client.shutdown(Shutdown::Both).unwrap();
+            reader.join().unwrap();
         }
     });
 }
@@ -197,16 +196,22 @@ fn loss_is_measured_and_named_by_its_peer() {
 fn what_waits_for_the_peer_to_close_is_told_when_there_is_much_of_it() {
     require_root!();
     in_namespace(|| {
-        let only = ["--only", "fin-wait-2", "--threshold", "fin-wait-2.age=0"];
+        let audit = Audit::only("fin-wait-2").with("fin-wait-2.age=0");
         let (server, _) = listener(64);
-        let mut connections = pairs(&server, 40);
-        connections.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).unwrap());
-        assert_eq!(audit(&only).fired(), []);
-        connections.extend(pairs(&server, 20));
-        connections.iter().for_each(|(client, _)| drop(client.shutdown(Shutdown::Write)));
-        let report = audit(&only);
-        assert_eq!(report.fired(), [("fin-wait-2", "warning")], "{report:?}");
-        assert_eq!(audit(&["--only", "fin-wait-2"]).fired(), [], "not for long");
+        let mut connections = pairs(&server, 60);
+        let half_close = |some: &[(TcpStream, TcpStream)]| {
+            some.iter().for_each(|(client, _)| client.shutdown(Shutdown::Write).unwrap());
+        };
+        half_close(&connections[..40]);
+        await_state(TcpState::FinWait2, 40);
+        audit.finds_nothing();
+        half_close(&connections[40..]);
+        await_state(TcpState::FinWait2, 60);
+        let report = audit.finds(&[("fin-wait-2", "warning")]);
+        assert!(report.what("fin-wait-2").starts_with("60 connections"), "{report:?}");
+        // Not for long.
+        Audit::only("fin-wait-2").finds_nothing();
+        connections.clear();
     });
 }
 
@@ -214,32 +219,14 @@ fn what_waits_for_the_peer_to_close_is_told_when_there_is_much_of_it() {
 fn last_acks_that_do_not_come_are_told() {
     require_root!();
     in_namespace(|| {
-        let only = ["--only", "last-ack", "--threshold", "last-ack.age=0"];
+        let audit = Audit::only("last-ack").with("last-ack.age=0");
         let (server, _) = listener(64);
         let (clients, servers): (Vec<_>, Vec<_>) = pairs(&server, 60).into_iter().unzip();
         drop(clients);
-        assert_eq!(audit(&only).fired(), []);
+        await_state(TcpState::CloseWait, 60);
+        audit.finds_nothing();
         lower_loopback();
         drop(servers);
-        let report = audit(&only);
-        assert_eq!(report.fired(), [("last-ack", "warning")], "{report:?}");
-    });
-}
-
-#[test]
-fn a_process_that_runs_from_a_deleted_file_and_listens_is_told() {
-    require_root!();
-    in_namespace(|| {
-        let folder = std::env::temp_dir().join(format!("socktrace-audit-{}", std::process::id()));
-        fs::create_dir_all(&folder).unwrap();
-        let program = folder.join("population");
-        fs::copy(env!("CARGO_BIN_EXE_socktrace-population"), &program).unwrap();
-        let _child = Population::start(program.to_str().unwrap(), Kind::Elsewhere);
-        let only = ["--only", "deleted-executable"];
-        assert_eq!(audit(&only).fired(), []);
-        fs::remove_dir_all(&folder).unwrap();
-        let report = audit(&only);
-        assert_eq!(report.fired(), [("deleted-executable", "warning")], "{report:?}");
-        assert_ne!(report.pids("deleted-executable"), own_pid());
+        audit.finds(&[("last-ack", "warning")]);
     });
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 
 use serde_json::Value;
-use socktrace_tests::audit::{listener, pairs};
+use socktrace_tests::audit::{TcpState, await_rest, await_state, listener, pairs};
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::socktrace;
 use socktrace_tests::require_root;
@@ -42,6 +42,8 @@ fn states_are_those_of_the_listing() {
             left.into_iter().map(|(client, kept)| drop_first(client, kept)).collect();
         closed.into_iter().for_each(|(client, other)| drop((client, other)));
 
+        await_state(TcpState::CloseWait, 10);
+        await_rest();
         let mut listed: BTreeMap<String, u64> = BTreeMap::new();
         for socket in lines(&["-tan", "--json-lines"]) {
             *listed.entry(socket["state"].to_string()).or_default() += 1;

@@ -7,18 +7,26 @@ use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::process::Command;
 
 use rustix::process::Signal;
-use socktrace_tests::audit::{Report, command, listener, own_pid};
+use socktrace_tests::audit::{
+    Audit, Report, TcpState, await_full, begin, listed, listener, own_pid,
+};
 use socktrace_tests::namespace::{add_address, in_namespace};
 use socktrace_tests::process::{Running, without_capabilities};
-use socktrace_tests::require_root;
+use socktrace_tests::{require_root, wait};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
 
 /// Audits while `body` runs, and ends the watch by Ctrl-C.
-fn watching(args: &[&str], body: impl FnOnce()) -> Report {
-    let mut all = vec!["--for", "1h"];
-    all.extend_from_slice(args);
-    run(command(&all), body)
+fn watching(audit: Audit, body: impl FnOnce()) -> Report {
+    run(audit.watching("1h").command(), body)
+}
+
+/// Waits until all that has been closed has come to its end, or to TIME-WAIT.
+fn await_ends() {
+    wait::until("the connections to end", || {
+        let is_over = |state| matches!(state, TcpState::TimeWait | TcpState::Listen);
+        listed().iter().all(|socket| is_over(socket.state)).then_some(())
+    });
 }
 
 fn run(command: Command, body: impl FnOnce()) -> Report {
@@ -45,15 +53,16 @@ fn a_service_on_loopback_that_others_ask_for_is_named_first() {
     in_namespace(|| {
         add_address(ADDRESS);
         let server = TcpListener::bind("127.0.0.1:8080").unwrap();
-        let report = watching(&[], || refused((ADDRESS, 8080).into(), 5));
+        let report = watching(Audit::of_all(), || refused((ADDRESS, 8080).into(), 5));
         assert_eq!(report.fired(), [("loopback-only", "critical")], "{report:?}");
         assert_eq!(report.code, Some(20));
-        let what = report.finding("loopback-only").unwrap()["what"].as_str().unwrap();
+        let what = report.what("loopback-only");
         assert!(what.contains("listens on 127.0.0.1:8080 only; 5 connects"), "{what}");
         drop(server);
 
         let _everywhere = TcpListener::bind("0.0.0.0:8080").unwrap();
-        let report = watching(&[], || drop(TcpStream::connect((ADDRESS, 8080)).unwrap()));
+        let report =
+            watching(Audit::of_all(), || drop(TcpStream::connect((ADDRESS, 8080)).unwrap()));
         assert_eq!(report.fired(), [], "it can be reached");
     });
 }
@@ -64,13 +73,13 @@ fn connects_that_are_refused_are_named_by_who_tries_and_where() {
     in_namespace(|| {
         let (server, address) = listener(4);
         drop(server);
-        let report = watching(&[], || refused(address, 10));
+        let report = watching(Audit::of_all(), || refused(address, 10));
         assert_eq!(report.fired(), [("connect-failed", "warning")], "{report:?}");
         assert_eq!(report.pids("connect-failed"), own_pid());
         let row = &report.finding("connect-failed").unwrap()["evidence"][0];
         assert_eq!(row["error"], "ECONNREFUSED");
         assert_eq!(row["count"], 10);
-        let report = watching(&[], || refused(address, 2));
+        let report = watching(Audit::of_all(), || refused(address, 2));
         assert_eq!(report.fired(), [], "a restart");
     });
 }
@@ -88,13 +97,13 @@ fn who_has_used_up_the_ports_is_named_though_time_wait_has_no_process() {
             client.shutdown(Shutdown::Write).unwrap();
             drop(accepted);
         }
-        let report = watching(&[], || {
+        let report = watching(Audit::of_all(), || {
             let error = TcpStream::connect(address).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::AddrNotAvailable);
         });
         assert_eq!(report.fired()[0], ("ephemeral-ports", "critical"), "{report:?}");
         assert_eq!(report.pids("ephemeral-ports"), own_pid());
-        let what = report.finding("ephemeral-ports").unwrap()["what"].as_str().unwrap();
+        let what = report.what("ephemeral-ports");
         assert!(what.contains("1 connect failed for want of one"), "{what}");
     });
 }
@@ -104,12 +113,13 @@ fn short_connections_are_counted_by_who_opens_them_and_where() {
     require_root!();
     in_namespace(|| {
         let (server, address) = listener(64);
-        let only = ["--only", "churn", "--threshold", "churn.rate=0.001"];
-        let report = watching(&only, || {
+        let audit = Audit::only("churn").with("churn.rate=0.001");
+        let report = watching(audit.clone(), || {
             for _ in 0..100 {
                 let client = TcpStream::connect(address).unwrap();
                 drop((server.accept().unwrap(), client));
             }
+            await_ends();
         });
         assert_eq!(report.fired(), [("churn", "note")], "{report:?}");
         assert_eq!(report.pids("churn"), own_pid());
@@ -117,7 +127,7 @@ fn short_connections_are_counted_by_who_opens_them_and_where() {
         assert_eq!(row["count"], 100);
 
         let (open, close) = (TcpStream::connect(address).unwrap(), server.accept().unwrap());
-        let report = watching(&only, || ());
+        let report = watching(audit, || ());
         assert_eq!(report.fired(), [], "one that stays open");
         drop((open, close));
     });
@@ -129,13 +139,13 @@ fn without_the_privilege_to_trace_the_rest_is_judged_and_the_lack_said() {
     require_root!();
     in_namespace(|| {
         let (_server, address) = listener(4);
-        let clients: Vec<_> = (0..8).map(|_| socktrace_tests::audit::begin(address)).collect();
-        let mut command = command(&["--for", "1h"]);
+        let _clients: Vec<_> = (0..8).map(|_| begin(address)).collect();
+        await_full(address, 4);
+        let mut command = Audit::of_all().watching("1h").command();
         let tracing = CapabilitySet::SYS_ADMIN | CapabilitySet::BPF | CapabilitySet::PERFMON;
         without_capabilities(&mut command, &tracing.iter().collect::<Vec<_>>());
         let report = run(command, || ());
         assert_eq!(report.fired()[0], ("accept-queue", "critical"), "{report:?}");
         assert!(report.unseen.iter().any(|what| what.contains("connect-failed")), "{report:?}");
-        drop(clients);
     });
 }

@@ -1,5 +1,7 @@
 //! What a rule says: a sentence, how bad, how sure, and the rows that prove it.
 
+use rustc_hash::FxHashSet;
+
 use super::evidence::{ConnectError, Evidence, Process, Worker};
 use crate::container::Home;
 use crate::socket::{InetEnd, Inode, State};
@@ -170,20 +172,18 @@ impl From<&Worker> for Owner {
     }
 }
 
-/// The owners of a socket, from the first to the last that inherited it.
+/// The owners of a socket, first the one that answers for it.
 pub fn owners(evidence: &Evidence, inode: Inode) -> Vec<Owner> {
-    let mut owners: Vec<Owner> = evidence.processes.of(inode).map(Owner::from).collect();
-    owners.sort_by_key(|owner| owner.pid);
-    owners.dedup_by_key(|owner| owner.pid);
-    owners
+    evidence.processes.of(inode).map(Owner::from).collect()
 }
 
-/// The owners of some sockets, each once.
+/// The owners of some sockets, each once: first who answers for one of them, then who inherited it.
 pub fn owners_of_all(evidence: &Evidence, inodes: &[Inode]) -> Vec<Owner> {
-    let mut all: Vec<Owner> = inodes.iter().flat_map(|inode| owners(evidence, *inode)).collect();
-    all.sort_by_key(|owner| owner.pid);
-    all.dedup_by_key(|owner| owner.pid);
-    all
+    let processes = &evidence.processes;
+    let firsts = inodes.iter().filter_map(|inode| processes.first_of(*inode));
+    let others = inodes.iter().flat_map(|inode| processes.of(*inode).skip(1));
+    let mut seen = FxHashSet::default();
+    firsts.chain(others).filter(|one| seen.insert(one.pid)).map(Owner::from).collect()
 }
 
 /// `nginx[12]`, `nginx[12] (and 3 more)`, or words for nobody.

@@ -6,6 +6,7 @@
 
 pub mod iterator;
 pub mod selinux;
+mod seniority;
 mod table;
 mod walk;
 
@@ -19,6 +20,7 @@ pub use walk::WalkError;
 use crate::procfs;
 use crate::socket::Inode;
 use iterator::{IteratorError, SocketDescriptors};
+use seniority::Births;
 
 /// Whether each thread is looked at by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -79,6 +81,17 @@ const MOST_THREADS: usize = 8;
 /// Collects the owners of all sockets; `root` is where /proc is. `progress` is told now and then how
 /// many descriptors of sockets were found.
 pub fn collect(
+    wanted: Wanted,
+    source: Source,
+    root: &Path,
+    progress: &mut dyn FnMut(usize),
+) -> Result<Owners, OwnersError> {
+    let mut owners = fill(wanted, source, root, progress)?;
+    owners.set_births(Births::below(root));
+    Ok(owners)
+}
+
+fn fill(
     wanted: Wanted,
     source: Source,
     root: &Path,

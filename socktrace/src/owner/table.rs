@@ -3,6 +3,7 @@
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
+use super::seniority::Births;
 use crate::socket::Inode;
 
 /// The holders of every socket that was seen.
@@ -18,6 +19,7 @@ pub struct Owners {
     kernel_context: Option<Span>,
     refused: u32,
     failed: Option<Errno>,
+    births: Births,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -117,6 +119,15 @@ impl Owners {
     /// Notes that holders may be missing, and why.
     pub fn add_failure(&mut self, error: Errno) {
         self.failed.get_or_insert(error);
+    }
+
+    /// Where to look up how old the processes are.
+    pub(super) fn set_births(&mut self, births: Births) {
+        self.births = births;
+    }
+
+    pub(super) fn births(&self) -> &Births {
+        &self.births
     }
 
     /// Why holders may be missing that could have been seen; `None` if none are.

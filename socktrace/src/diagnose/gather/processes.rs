@@ -24,9 +24,7 @@ pub(super) fn add(evidence: &mut Evidence, homes: &Homes) -> Result<()> {
     let owners = owner::collect(Wanted::default(), Source::Auto, &root, &mut |_| {})?;
     let mut processes = Processes { refused: owners.refused(), ..Processes::default() };
     for inode in inodes(evidence) {
-        let mut pids: Vec<u32> = owners.holders(inode).map(|holder| holder.pid).collect();
-        pids.sort_unstable();
-        pids.dedup();
+        let pids = owners.processes_of(inode);
         if !pids.is_empty() {
             processes.holders.insert(inode, pids);
         }

@@ -73,7 +73,7 @@ fn unowned_listener(case: &Case<'_>) -> Vec<Finding> {
     }
     let unowned = evidence
         .listeners()
-        .filter(|listener| !evidence.processes.holders.contains_key(&listener.inode));
+        .filter(|listener| evidence.processes.first_of(listener.inode).is_none());
     unowned
         .map(|listener| {
             let place = end(listener.local);

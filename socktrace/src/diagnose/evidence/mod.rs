@@ -1,13 +1,16 @@
 //! The facts that rules judge, typed, gathered once. Nothing here reads anything: tests construct
 //! evidence as they like.
 
+mod processes;
+mod settings;
+
 use std::net::IpAddr;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
+pub use processes::{Doing, Executable, Process, Processes, Worker};
 use rustc_hash::FxHashMap;
+pub use settings::{Settings, TwReuse};
 
-use crate::container::Home;
 use crate::procfs::counters::Counters;
 use crate::socket::{Cookie, Inet, InetEnd, Inode, SkMem, State, TcpInfo, Timer};
 
@@ -274,134 +277,6 @@ pub struct LocalAddress {
     pub addr: IpAddr,
 }
 
-/// The sysctls that rules compare with. What a namespace does not have is `None`.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    pub local_ports: RangeInclusive<u16>,
-    pub reserved_ports: Vec<RangeInclusive<u16>>,
-    pub somaxconn: Option<u64>,
-    pub tcp_max_syn_backlog: Option<u64>,
-    pub tcp_syncookies: Option<u64>,
-    pub tcp_tw_reuse: TwReuse,
-    pub tcp_tw_reuse_delay: Duration,
-    pub tcp_max_tw_buckets: Option<u64>,
-    pub tcp_max_orphans: Option<u64>,
-    /// Pages: below the first nothing is done, from the second on there is pressure, the third is
-    /// the end.
-    pub tcp_mem: Option<[u64; 3]>,
-    /// Descriptors in use on the host, and how many there may be.
-    pub files: Option<(u64, u64)>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum TwReuse {
-    Off,
-    Everywhere,
-    #[default]
-    Loopback,
-}
-
-impl Default for Settings {
-    /// What the kernel has unless somebody changed it.
-    fn default() -> Settings {
-        Settings {
-            local_ports: 32768..=60999,
-            reserved_ports: Vec::new(),
-            somaxconn: Some(4096),
-            tcp_max_syn_backlog: Some(1024),
-            tcp_syncookies: Some(1),
-            tcp_tw_reuse: TwReuse::Loopback,
-            tcp_tw_reuse_delay: Duration::from_secs(1),
-            tcp_max_tw_buckets: None,
-            tcp_max_orphans: None,
-            tcp_mem: None,
-            files: None,
-        }
-    }
-}
-
-impl Settings {
-    /// How many ports the kernel can choose from.
-    pub fn ephemeral_ports(&self) -> u32 {
-        let in_range = |port: &u16| self.local_ports.contains(port);
-        let reserved: usize =
-            self.reserved_ports.iter().map(|range| range.clone().filter(in_range).count()).sum();
-        let all =
-            u32::from(*self.local_ports.end()).saturating_sub((*self.local_ports.start()).into());
-        (all + 1).saturating_sub(u32::try_from(reserved).unwrap_or(u32::MAX))
-    }
-
-    /// Whether the kernel takes ports in TIME-WAIT again for this destination.
-    pub fn reuses_time_wait(&self, local: IpAddr, peer: IpAddr) -> bool {
-        let is_loopback = |addr: IpAddr| addr.to_canonical().is_loopback();
-        match self.tcp_tw_reuse {
-            TwReuse::Off => false,
-            TwReuse::Everywhere => true,
-            TwReuse::Loopback => is_loopback(local) || is_loopback(peer),
-        }
-    }
-}
-
-/// Who has which socket, and what is known of them.
-#[derive(Debug, Clone, Default)]
-pub struct Processes {
-    pub holders: FxHashMap<Inode, Vec<u32>>,
-    pub known: FxHashMap<u32, Process>,
-    /// How many processes could not be looked into.
-    pub refused: u32,
-}
-
-impl Processes {
-    /// The processes that hold a socket.
-    pub fn of(&self, inode: Inode) -> impl Iterator<Item = &Process> {
-        let pids = self.holders.get(&inode).map(Vec::as_slice).unwrap_or_default();
-        pids.iter().filter_map(|pid| self.known.get(pid))
-    }
-
-    /// The process that answers for a socket: of those that inherited it, the first.
-    pub fn first_of(&self, inode: Inode) -> Option<&Process> {
-        self.of(inode).min_by_key(|process| process.pid)
-    }
-}
-
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Process {
-    pub pid: u32,
-    /// As the process chose it: any bytes.
-    pub comm: Vec<u8>,
-    pub uid: Option<u32>,
-    pub home: Home,
-    pub executable: Executable,
-    pub descriptors: Option<u64>,
-    pub descriptor_limit: Option<u64>,
-    pub doing: Vec<Doing>,
-}
-
-/// The file that a process runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub enum Executable {
-    /// It may not be asked.
-    #[default]
-    Unknown,
-    Present,
-    /// Another file has taken its place, as an upgrade does.
-    Replaced(String),
-    /// Nothing is at its path any more.
-    Removed(String),
-    /// It never was a file.
-    InMemory(String),
-}
-
-/// What a thread was seen doing.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Doing {
-    Running,
-    /// By SIGSTOP or a debugger.
-    Stopped,
-    /// In a system call, by name where it is one that servers wait in.
-    InCall(String),
-}
-
 /// What eBPF saw while it was watched, added up.
 #[derive(Debug, Clone, Default)]
 pub struct Traced {
@@ -434,14 +309,6 @@ impl Traced {
         };
         counts.into_iter().map(|(peer, callers)| (peer, by_count(callers))).collect()
     }
-}
-
-/// A process as the kernel saw it at work on a socket.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Worker {
-    pub pid: u32,
-    pub comm: Vec<u8>,
-    pub uid: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
