@@ -8,12 +8,13 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::plan::Scope;
 use crate::container::Homes;
-use crate::diagnose::evidence::{Evidence, Watch};
+use crate::diagnose::evidence::{Evidence, Traced, Watch};
 use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
 use crate::diagnose::gather::{Recorder, Watcher};
 use crate::diagnose::judge;
 use crate::diagnose::rule::{Needs, Overrides, Rule};
 use crate::netns;
+use crate::owner::{self, Owners, Source, Wanted};
 use crate::procfs;
 use crate::render;
 use crate::render::audit::Style;
@@ -53,9 +54,10 @@ impl AuditPlan {
 /// How often events are taken, and the progress told.
 const TICK: Duration = Duration::from_millis(50);
 
-/// The evidence, and why there was no tracing.
+/// The evidence, who holds all the sockets of the host, and why there was no tracing.
 struct Gathered {
     evidence: Evidence,
+    owners: Owners,
     refusal: Option<Refusal>,
 }
 
@@ -63,7 +65,7 @@ struct Gathered {
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
     scope::enter(&plan.netns, &homes)?;
-    let audited = audited(plan, &homes)?;
+    let (audited, _) = audited(plan, &homes)?;
     let Audited { findings, watch, unseen, .. } = &audited;
     let mut text = Vec::new();
     match plan.format {
@@ -97,15 +99,17 @@ pub struct Audited {
     pub unseen: Vec<String>,
 }
 
-/// Gathers evidence in the namespace that this is in, and judges it.
-pub fn audited(plan: &AuditPlan, homes: &Homes) -> Result<Audited> {
-    let Gathered { evidence, refusal } = gather(plan, homes)?;
-    Ok(Audited {
+/// Gathers evidence in the namespace that this is in, and judges it; with the owners, for whoever
+/// has more to tell of them.
+pub fn audited(plan: &AuditPlan, homes: &Homes) -> Result<(Audited, Owners)> {
+    let Gathered { evidence, owners, refusal } = gather(plan, homes)?;
+    let audited = Audited {
         findings: judge(&plan.rules, &plan.overrides, &evidence),
         watch: evidence.watch,
         from: source(&evidence),
-        unseen: unseen(plan, &evidence, refusal.as_ref()),
-    })
+        unseen: unseen(plan, &evidence, &owners, refusal.as_ref()),
+    };
+    Ok((audited, owners))
 }
 
 fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
@@ -119,7 +123,7 @@ fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
             watcher.look()?;
             glimpse = recorder.map(Recorder::finish);
         }
-        return Ok(Gathered { evidence: watcher.finish(glimpse, homes)?, refusal: None });
+        return finish(watcher, glimpse, homes, None);
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -166,8 +170,18 @@ async fn watch(plan: &AuditPlan, time: Duration, homes: &Homes) -> Result<Gather
     }
     progress.clear();
     watcher.look()?;
-    let evidence = watcher.finish(recorder.map(Recorder::finish), homes)?;
-    Ok(Gathered { evidence, refusal })
+    finish(watcher, recorder.map(Recorder::finish), homes, refusal)
+}
+
+fn finish(
+    watcher: Watcher,
+    traced: Option<Traced>,
+    homes: &Homes,
+    refusal: Option<Refusal>,
+) -> Result<Gathered> {
+    let owners = owner::collect(Wanted::default(), Source::Auto, &procfs::root(), &mut |_| {})?;
+    let evidence = watcher.finish(traced, &owners, homes);
+    Ok(Gathered { evidence, owners, refusal })
 }
 
 /// How long it still takes: a line that changes on a terminal, and one that does not elsewhere.
@@ -236,8 +250,17 @@ fn report(out: &mut Vec<u8>, audited: &Audited, style: Style) {
 }
 
 /// What the judgement had to do without.
-fn unseen(plan: &AuditPlan, evidence: &Evidence, refusal: Option<&Refusal>) -> Vec<String> {
-    let mut unseen = Vec::new();
+fn unseen(
+    plan: &AuditPlan,
+    evidence: &Evidence,
+    owners: &Owners,
+    refusal: Option<&Refusal>,
+) -> Vec<String> {
+    let failure = owners.failure();
+    let mut unseen: Vec<String> = failure
+        .map(|error| format!("some of the processes, so owners may be missing: {error}"))
+        .into_iter()
+        .collect();
     let refused = evidence.processes.refused;
     if refused > 0 {
         let remedy = if rustix::process::geteuid().is_root() { "" } else { " (run it as root)" };

@@ -91,8 +91,7 @@ struct Words {
 }
 
 const AFTER_HELP: &str = "\
-A socket that several processes hold counts for the one with the lowest number, the one that opened \
-it. Port is the port of the service: of the two, the one that the kernel did not choose. Sockets \
+A socket that several processes hold counts for the one that the others inherited it from. Port is the port of the service: of the two, the one that the kernel did not choose. Sockets \
 without a process (TIME-WAIT, for one) have - there. Without a table: TCP, UDP and UNIX.
 
   socktrace states --by process,peer --top 10

@@ -25,7 +25,7 @@ use crate::diagnose::rules::RULES;
 use crate::listeners::{Listeners, Place};
 use crate::names::{NameOptions, Names};
 use crate::netns;
-use crate::owner::{self, Owners, Source, Wanted};
+use crate::owner::Owners;
 use crate::procfs;
 use crate::procfs::summary::Summary;
 use crate::render;
@@ -63,17 +63,13 @@ pub fn run(plan: &ReportPlan, out: &mut dyn Write, style: Style) -> Result<()> {
         netns: Scope::Here,
         format: audit::Format::Text,
     };
-    let audited = audited(&judging, &homes)?;
-    let owners = owner::collect(Wanted::default(), Source::Auto, &procfs::root(), &mut |_| {})?;
+    let (audited, owners) = audited(&judging, &homes)?;
     let names =
         Names::new(NameOptions { numeric: false, resolve_hosts: false, proc_root: procfs::root() });
     let known = Known { names: &names, owners: Some(&owners), homes: Some(&homes) };
     let (summary, problems) = Summary::read();
     let mut unseen = audited.unseen.clone();
     unseen.extend(problems.iter().map(ToString::to_string));
-    unseen.extend(
-        owners.failure().map(|error| format!("some processes, so owners may be missing: {error}")),
-    );
     let tables = Tables::list(plan.top, known, &owners, &mut unseen)?;
     let page = Page {
         host: Host::this(),

@@ -18,6 +18,7 @@ use rustc_hash::FxHashMap;
 use self::look::Look;
 use super::evidence::{Earlier, Evidence, Settings, Traced, Watch};
 use crate::container::Homes;
+use crate::owner::Owners;
 use crate::socket::{Cookie, Inode, State};
 
 /// After how long a look that saw something suspicious is repeated: long enough to tell what waits
@@ -100,7 +101,7 @@ impl Watcher {
     }
 
     /// Adds what the processes and settings tell, and ends the watch.
-    pub fn finish(self, traced: Option<Traced>, homes: &Homes) -> Result<Evidence> {
+    pub fn finish(self, traced: Option<Traced>, owners: &Owners, homes: &Homes) -> Evidence {
         let Watcher { asked, settings, first, last, looks, memory, unix_waiting, .. } = self;
         let span = last.at.duration_since(first.at);
         let mut evidence = Evidence {
@@ -144,8 +145,8 @@ impl Watcher {
             let least = unix_waiting.get(&listener.inode).copied();
             listener.least_waiting = least.unwrap_or(listener.waiting);
         }
-        processes::add(&mut evidence, homes)?;
-        Ok(evidence)
+        processes::add(&mut evidence, owners, homes);
+        evidence
     }
 }
 

@@ -7,11 +7,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-use anyhow::Result;
-
 use crate::container::{Home, Homes};
 use crate::diagnose::evidence::{Doing, Evidence, Executable, Process, Processes};
-use crate::owner::{self, Owners, Source, Wanted};
+use crate::owner::Owners;
 use crate::procfs;
 use crate::socket::{Inode, State};
 
@@ -19,9 +17,8 @@ use crate::socket::{Inode, State};
 const THREADS: usize = 64;
 
 /// Adds the processes that hold the sockets of the evidence.
-pub(super) fn add(evidence: &mut Evidence, homes: &Homes) -> Result<()> {
+pub(super) fn add(evidence: &mut Evidence, owners: &Owners, homes: &Homes) {
     let root = procfs::root();
-    let owners = owner::collect(Wanted::default(), Source::Auto, &root, &mut |_| {})?;
     let mut processes = Processes { refused: owners.refused(), ..Processes::default() };
     for inode in inodes(evidence) {
         let pids = owners.processes_of(inode);
@@ -38,10 +35,9 @@ pub(super) fn add(evidence: &mut Evidence, homes: &Homes) -> Result<()> {
         }
         processes.known.entry(pid).or_insert_with(|| describe(&root, pid, comm, homes));
     }
-    add_executables(&root, evidence, &owners, &mut processes);
-    add_doing(&root, evidence, &owners, &mut processes);
+    add_executables(&root, evidence, owners, &mut processes);
+    add_doing(&root, evidence, owners, &mut processes);
     evidence.processes = processes;
-    Ok(())
 }
 
 /// The sockets whose holders a finding may name.
