@@ -1,0 +1,32 @@
+use super::*;
+
+#[test]
+fn limits_of_processes_and_host() {
+    let process = |used| {
+        let mut evidence = evidence(Vec::new());
+        let process = evidence.processes.known.get_mut(&7).unwrap();
+        (process.descriptors, process.descriptor_limit) = (Some(used), Some(1000));
+        fired(&evidence)
+    };
+    assert_eq!(process(990), [("process-descriptors", CRITICAL)]);
+    assert_eq!(process(850), [("process-descriptors", WARNING)]);
+    assert_eq!(process(700), []);
+
+    let host = |used| {
+        let mut evidence = evidence(Vec::new());
+        evidence.settings.files = Some((used, 1000));
+        fired(&evidence)
+    };
+    assert_eq!(host(960), [("host-descriptors", CRITICAL)]);
+    assert_eq!(host(700), []);
+
+    let memory = |pages| {
+        let mut evidence = evidence(Vec::new());
+        evidence.settings.tcp_mem = Some([700, 850, 1000]);
+        evidence.counters.set("TCP.mem", pages);
+        fired(&evidence)
+    };
+    assert_eq!(memory(960), [("tcp-memory", CRITICAL)]);
+    assert_eq!(memory(860), [("tcp-memory", WARNING)]);
+    assert_eq!(memory(800), []);
+}
