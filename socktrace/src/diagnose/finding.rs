@@ -236,10 +236,15 @@ pub fn grouped(number: impl Into<u64>) -> String {
     out
 }
 
-/// `1 connection`, `2 connections`.
+/// `1 connection`, `2 connections`, `2 addresses`.
 pub fn counted(number: impl Into<u64>, noun: &str) -> String {
     let number = number.into();
-    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+    let ending = match number {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
+    format!("{} {noun}{ending}", grouped(number))
 }
 
 /// `800 ms`, `12 s`, `3 min`, `5 h`.
@@ -288,6 +293,7 @@ mod tests {
         assert_eq!([0u64, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!(counted(1u64, "socket"), "1 socket");
         assert_eq!(counted(2000u64, "socket"), "2,000 sockets");
+        assert_eq!(counted(2u64, "address"), "2 addresses");
         assert_eq!(
             [5, 1500, 60_000, 600_000, 8_000_000].map(span),
             ["5 ms", "1.5 s", "60 s", "10 min", "2 h"]

@@ -240,7 +240,7 @@ fn syn_backlog(case: &Case<'_>) -> Vec<Finding> {
                 counted(count, "handshake"),
                 end(listener.local),
                 named(&who),
-                counted(peers.len() as u64, "address").replace("addresss", "addresses"),
+                counted(peers.len() as u64, "address"),
                 grouped(bound)
             ),
         );

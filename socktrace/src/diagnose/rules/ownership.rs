@@ -1,7 +1,9 @@
 //! Listeners whose owner is not what one would expect.
 
 use crate::diagnose::evidence::Executable;
-use crate::diagnose::finding::{Finding, Owner, Severity, Sure, Table, Value, end, named, owners};
+use crate::diagnose::finding::{
+    Finding, Owner, Severity, Sure, Table, Value, counted, end, named, owners,
+};
 use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
 
 pub(super) static DELETED_EXECUTABLE: Rule = Rule {
@@ -55,7 +57,12 @@ pub(super) static UNOWNED_LISTENER: Rule = Rule {
     name: "unowned-listener",
     finds: "a listener that no process has",
     needs: Needs::Snapshot,
-    thresholds: &[],
+    thresholds: &[Threshold {
+        name: "refused",
+        value: 3.0,
+        unit: "processes at most that could not be looked into",
+        reason: "root may look into all but a few; to others most owners are hidden",
+    }],
     why: "The kernel itself listens (NFS, for example), or the process is hidden from this one: in \
           another PID namespace, or by something that hides processes.",
     advice: &[
@@ -67,8 +74,9 @@ pub(super) static UNOWNED_LISTENER: Rule = Rule {
 
 fn unowned_listener(case: &Case<'_>) -> Vec<Finding> {
     let evidence = case.evidence;
-    // Whoever may not look into all processes cannot tell.
-    if evidence.processes.refused > 0 || evidence.processes.holders.is_empty() {
+    // To whoever may not look into the processes, all listeners look so.
+    let refused = evidence.processes.refused;
+    if f64::from(refused) > case.limit("refused") || evidence.processes.holders.is_empty() {
         return Vec::new();
     }
     let unowned = evidence
@@ -79,10 +87,17 @@ fn unowned_listener(case: &Case<'_>) -> Vec<Finding> {
             let place = end(listener.local);
             let mut finding =
                 case.finding(Severity::Note, format!("no process has the listener on {place}"));
-            (finding.sure, finding.because) = (
-                Sure::Likely,
-                "all processes were looked into, but one may have been opened meanwhile".to_owned(),
-            );
+            (finding.sure, finding.because) = match refused {
+                0 => (
+                    Sure::Likely,
+                    "all processes were looked into, but one may have been opened meanwhile"
+                        .to_owned(),
+                ),
+                _ => (
+                    Sure::Possible,
+                    format!("{} could not be looked into", counted(refused, "process")),
+                ),
+            };
             let row = vec![listener.local.into(), listener.uid.into()];
             finding.evidence = Table::new(&["local", "uid"], vec![row]);
             finding.command = format!("socktrace -tlnpe 'sport = :{}'", listener.local.port);

@@ -17,7 +17,9 @@ fn owners_of_listeners() {
     let mut evidence_of_all = evidence(vec![unowned]);
     assert_eq!(fired(&evidence_of_all), [("unowned-listener", NOTE)]);
     evidence_of_all.processes.refused = 1;
-    assert_eq!(fired(&evidence_of_all), [], "it may be of one that was not looked into");
+    assert_eq!(judged(&evidence_of_all)[0].sure, Sure::Possible, "it may be of that one");
+    evidence_of_all.processes.refused = 40;
+    assert_eq!(fired(&evidence_of_all), [], "not root");
 
     let user = |port, uid| fired(&evidence(vec![Tcp { uid, ..listener("10.0.0.1", port) }]));
     assert_eq!(user(80, 1000), [("listener-uid", NOTE)]);
