@@ -232,11 +232,11 @@ pub struct Listed {
 #[repr(u8)]
 pub enum TcpState {
     Established = 1,
+    SynRecv = 3,
     FinWait2 = 5,
     TimeWait = 6,
     CloseWait = 8,
     Listen = 10,
-    SynRecv = 12,
     /// One that lasts no longer than a round trip.
     Other,
 }

@@ -3,13 +3,15 @@
 //! The namespace belongs to a thread of the test and to the processes started from it, so it ends
 //! with them, whether the test passes or panics.
 
+use std::fs::File;
 use std::net::Ipv4Addr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
+use std::process::Command;
 use std::thread;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use rustix::thread::UnshareFlags;
+use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 /// Runs `body` on a thread in a new network namespace in which only `lo` exists, and is up.
 ///
@@ -29,6 +31,44 @@ pub fn in_namespace<T: Send>(body: impl FnOnce() -> T + Send) -> T {
             Err(panic) => resume_unwind(panic),
         }
     })
+}
+
+/// Another namespace, which a cable joins to that of the thread that made it.
+pub struct Neighbour(File);
+
+impl Neighbour {
+    /// Makes it: this end of the cable has the address `near`, the other `far`, in a network of 24
+    /// bits.
+    pub fn join(near: Ipv4Addr, far: Ipv4Addr) -> Neighbour {
+        let own = || File::open("/proc/thread-self/ns/net").expect("a thread is in a namespace");
+        let neighbour = Neighbour(in_namespace(own));
+        let number = neighbour.0.as_raw_fd();
+        let file = format!("/proc/{}/fd/{number}", std::process::id());
+        ip(&format!("link add near type veth peer name far netns {file}"));
+        let raise = |name: &str, addr| {
+            ip(&format!("address add {addr}/24 dev {name}"));
+            ip(&format!("link set {name} up"));
+        };
+        neighbour.run(|| raise("far", far));
+        raise("near", near);
+        neighbour
+    }
+
+    /// Runs `body` on a thread over there.
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
+        let there = || {
+            move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
+                .expect("it is open");
+            body()
+        };
+        thread::scope(|scope| scope.spawn(there).join())
+            .unwrap_or_else(|panic| resume_unwind(panic))
+    }
+}
+
+fn ip(words: &str) {
+    let output = Command::new("ip").args(words.split(' ')).output().expect("ip does not run");
+    assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn raise_loopback() {

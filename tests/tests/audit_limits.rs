@@ -12,7 +12,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use socktrace_tests::audit::{Audit, Report, drop_received, fill, listener, pairs, set_option};
 use socktrace_tests::namespace::{add_address, in_namespace, lower_loopback};
-use socktrace_tests::require_root;
+use socktrace_tests::{require_root, skip, wait};
 
 /// Leaves so many connections in TIME-WAIT.
 fn leave(server: &TcpListener, count: usize) {
@@ -26,6 +26,8 @@ fn leave(server: &TcpListener, count: usize) {
 fn a_pile_of_time_wait_is_a_note_that_says_it_is_harmless() {
     require_root!();
     in_namespace(|| {
+        // On loopback, the kernel would take ports in TIME-WAIT again.
+        fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0").unwrap();
         let (server, _) = listener(64);
         leave(&server, 4900);
         Audit::only("time-wait").finds_nothing();
@@ -155,11 +157,12 @@ fn a_connection_that_the_window_of_its_peer_slows_down_is_told_and_one_that_loss
     });
 }
 
-/// The orphans of the whole host.
-fn orphans() -> usize {
+/// What the kernel counts of TCP on the whole host.
+fn sockstat(what: &str) -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
-    let mut words = text.split_whitespace().skip_while(|word| *word != "orphan");
-    words.nth(1).and_then(|count| count.parse().ok()).expect("the kernel counts them")
+    let tcp = text.lines().find(|line| line.starts_with("TCP:")).expect("the kernel has TCP");
+    let mut words = tcp.split_whitespace().skip_while(|word| *word != what);
+    words.nth(1).and_then(|count| count.parse().ok()).expect("the kernel counts it")
 }
 
 #[test]
@@ -171,7 +174,7 @@ fn connections_that_no_process_has_any_more_are_told_when_there_are_many() {
         lower_loopback();
         drop(clients);
         // Others on this host have some too, now more and now fewer.
-        let above = format!("orphans.count={}", orphans() + 500);
+        let above = format!("orphans.count={}", sockstat("orphan") + 500);
         assert!(Audit::only("orphans").with(&above).report().finding("orphans").is_none());
         let report = Audit::only("orphans").with("orphans.count=300").report();
         assert_eq!(report.severity("orphans"), Some("note"), "{report:?}");
@@ -180,4 +183,65 @@ fn connections_that_no_process_has_any_more_are_told_when_there_are_many() {
         // So that they do not stay for minutes.
         fs::write("/proc/sys/net/ipv4/tcp_orphan_retries", "1").unwrap();
     });
+}
+
+/// The numbers of a sysctl of the whole host.
+fn sysctl(name: &str) -> Vec<f64> {
+    let text = fs::read_to_string(format!("/proc/sys/{name}")).unwrap();
+    text.split_whitespace().map(|number| number.parse().unwrap()).collect()
+}
+
+/// A share that others do not reach, or not for long.
+fn assert_silent_above(rule: &str, threshold: &str, share: impl Fn() -> f64) {
+    wait::until(&format!("{rule} to be silent"), || {
+        let audit = Audit::only(rule).with(&format!("{threshold}={}", share()));
+        audit.report().finding(rule).is_none().then_some(())
+    });
+}
+
+#[test]
+fn a_host_near_its_limit_of_file_handles_is_told() {
+    const MORE: f64 = 3000.0;
+    require_root!();
+    in_namespace(|| {
+        // The limit is the host's, so it is not the limit that is changed, but what is near to it.
+        let in_use = || sysctl("fs/file-nr")[0];
+        let share = |files: f64| files * 100.0 / sysctl("fs/file-nr")[2];
+        let threshold = "host-descriptors.warning-percent";
+        let before = in_use();
+        assert_silent_above("host-descriptors", threshold, || share(in_use() + MORE));
+        let files = (0..6000).map(|_| fs::File::open("/dev/null").unwrap()).collect::<Vec<_>>();
+        let audit =
+            Audit::only("host-descriptors").with(&format!("{threshold}={}", share(before + MORE)));
+        audit.until("a warning", |report| report.severity("host-descriptors") == Some("warning"));
+        drop(files);
+    });
+}
+
+#[test]
+fn memory_of_tcp_that_comes_near_its_limit_is_told() {
+    /// Of 4 kB.
+    const PAGES: f64 = 1000.0;
+    require_root!();
+    if !fs::exists("/proc/sys/net/ipv4/tcp_mem").unwrap() {
+        skip!("only the first network namespace shows tcp_mem");
+    }
+    let share = |pages: f64| pages * 100.0 / sysctl("net/ipv4/tcp_mem")[1];
+    let threshold = "tcp-memory.pressure-percent";
+    let before = pages();
+    assert_silent_above("tcp-memory", threshold, || share(pages() + PAGES));
+    let connections = in_namespace(|| {
+        let connections = pairs(&listener(4).0, 4);
+        let filled: usize = connections.iter().map(|(client, _)| fill(client)).sum();
+        assert!(filled as f64 > 4096.0 * PAGES, "{filled}");
+        connections
+    });
+    let audit = Audit::only("tcp-memory").with(&format!("{threshold}={}", share(before + PAGES)));
+    audit.until("a warning", |report| report.severity("tcp-memory") == Some("warning"));
+    drop(connections);
+}
+
+/// The pages that TCP has on the whole host.
+fn pages() -> f64 {
+    sockstat("mem") as f64
 }

@@ -10,11 +10,13 @@ use rustix::process::Signal;
 use socktrace_tests::audit::{
     Audit, Report, TcpState, await_full, begin, listed, listener, own_pid,
 };
-use socktrace_tests::namespace::{add_address, in_namespace};
+use socktrace_tests::namespace::{Neighbour, add_address, in_namespace};
 use socktrace_tests::process::{Running, without_capabilities};
 use socktrace_tests::{require_root, wait};
 
 const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
+/// That of another host.
+const FAR: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 2);
 
 /// Audits while `body` runs, and ends the watch by Ctrl-C.
 fn watching(audit: Audit, body: impl FnOnce()) -> Report {
@@ -63,6 +65,30 @@ fn a_service_on_loopback_that_others_ask_for_is_named_first() {
         let _everywhere = TcpListener::bind("0.0.0.0:8080").unwrap();
         let report =
             watching(Audit::of_all(), || drop(TcpStream::connect((ADDRESS, 8080)).unwrap()));
+        assert_eq!(report.fired(), [], "it can be reached");
+    });
+}
+
+#[test]
+fn a_service_on_loopback_is_named_when_other_hosts_ask_for_it() {
+    require_root!();
+    in_namespace(|| {
+        let neighbour = Neighbour::join(ADDRESS, FAR);
+        let service = TcpListener::bind("127.0.0.1:8080").unwrap();
+        let ask = |port| neighbour.run(move || refused((ADDRESS, port).into(), 3));
+        let report = watching(Audit::of_all(), || ask(8080));
+        assert_eq!(report.fired(), [("loopback-only", "critical")], "{report:?}");
+        let rows = report.finding("loopback-only").unwrap()["evidence"].as_array().unwrap();
+        let asked = rows.iter().find(|row| row["client_addr"] == FAR.to_string());
+        assert_eq!(asked.map(|row| row["refused"].as_u64()), Some(Some(3)), "{report:?}");
+
+        let report = watching(Audit::of_all(), || ask(8081));
+        assert_eq!(report.fired(), [], "nobody serves it: whoever asks is told over there");
+        drop(service);
+        let _inside = TcpListener::bind((ADDRESS, 8080)).unwrap();
+        let report = watching(Audit::of_all(), || {
+            neighbour.run(|| drop(TcpStream::connect((ADDRESS, 8080)).unwrap()));
+        });
         assert_eq!(report.fired(), [], "it can be reached");
     });
 }
