@@ -4,7 +4,6 @@
 //! A loader of its own, because a listing must be there at once: it reads the kernel's types in a few
 //! milliseconds and no memory to speak of, where one that can load anything takes ten times both.
 
-mod kernel_types;
 mod program;
 
 use std::ffi::c_void;
@@ -16,8 +15,8 @@ use rustix::io::Errno;
 use rustix::thread::CapabilitySet;
 
 use crate::bpf;
-use kernel_types::KernelTypes;
-use program::Program;
+use crate::btf::kernel::{self, KernelTypes};
+use program::{Field, Program};
 
 const BPF_PROG_LOAD: libc::c_int = 5;
 const BPF_LINK_CREATE: libc::c_int = 28;
@@ -63,12 +62,14 @@ pub fn open(object: &[u8], section: &str) -> Result<File, IteratorError> {
     let hook = format!("bpf_{}", section.replace('/', "_"));
     let parts = program.fields.iter().flat_map(|field| field.path.iter().chain([&field.root]));
     let names = parts.map(|part| &part[..]).chain([hook.as_bytes()]).collect();
-    let types = KernelTypes::read(&names).map_err(IteratorError::Types)?;
+    let types = File::open(kernel::PATH).and_then(|file| KernelTypes::read(file, &names));
+    let types = types.map_err(IteratorError::Types)?;
     let Some(function) = types.function(hook.as_bytes()) else {
         return Err(IteratorError::NoHook(hook));
     };
     for index in 0..program.fields.len() {
-        let place = types.place(&program.fields[index]);
+        let Field { root, path, .. } = &program.fields[index];
+        let place = types.place(root, path);
         if !place.is_some_and(|place| program.set(index, place)) {
             return Err(IteratorError::NoField(program.fields[index].name()));
         }
@@ -155,8 +156,7 @@ mod tests {
             for section in *sections {
                 let program = Program::parse(object, section).expect(section);
                 assert!(!program.code.is_empty(), "{section}");
-                let fields: BTreeSet<String> =
-                    program.fields.iter().map(program::Field::name).collect();
+                let fields: BTreeSet<String> = program.fields.iter().map(Field::name).collect();
                 assert!(fields.contains("bpf_iter_meta.seq"), "{section}: {fields:?}");
             }
         }

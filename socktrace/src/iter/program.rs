@@ -4,6 +4,7 @@
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSection};
 
+use crate::btf::kernel::Place;
 use crate::btf::{Btf, Kind};
 
 const INSTRUCTION: usize = 8;
@@ -23,13 +24,6 @@ pub(super) struct Field {
     pub(super) path: Vec<Vec<u8>>,
     /// How large it is in the source, if it is a number or a pointer.
     size: Option<u32>,
-}
-
-/// Where a field lies in its struct, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) offset: u32,
-    pub(super) size: Option<u32>,
 }
 
 impl Field {

@@ -4,23 +4,13 @@
 use std::collections::BTreeMap;
 use std::{fs, io};
 
-const PATH: &str = "/sys/kernel/btf/vmlinux";
-const MAGIC: u16 = 0xeb9f;
+use crate::btf::kernel::{self, KernelTypes as Types};
 
-// Kinds of types.
-const INT: u32 = 1;
-const POINTER: u32 = 2;
-const ARRAY: u32 = 3;
-const STRUCT: u32 = 4;
-const UNION: u32 = 5;
-const ENUM: u32 = 6;
-const TYPEDEF: u32 = 8;
-const FUNCTION: u32 = 12;
-const PROTOTYPE: u32 = 13;
-const VARIABLE: u32 = 14;
-const SECTION: u32 = 15;
-const TAG: u32 = 17;
-const ENUM64: u32 = 19;
+const COOKIES: &[u8] = b"bpf_get_socket_ptr_cookie";
+const TASK_BTF: &[u8] = b"bpf_get_current_task_btf";
+const ACCEPT: &[u8] = b"inet_csk_accept";
+const SEND_RESET: &[u8] = b"btf_trace_tcp_send_reset";
+const RESET_REASON: &[u8] = b"sk_rst_reason";
 
 /// What of the kernel decides what can be traced, and how.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -40,124 +30,30 @@ pub(super) struct KernelTypes {
 impl KernelTypes {
     /// The BTF of the running kernel.
     pub(super) fn bytes() -> io::Result<Vec<u8>> {
-        fs::read(PATH)
+        fs::read(kernel::PATH)
     }
 
     /// `None` if it cannot be understood.
     pub(super) fn read(btf: &[u8]) -> Option<KernelTypes> {
-        let mut types = KernelTypes::default();
-        let scan = Scan::new(btf)?;
-        let mut send_reset = None;
-        let mut accept = None;
-        let mut at = Vec::with_capacity(200_000);
-        let mut offset = 0;
-        while offset < scan.types.len() {
-            let entry = scan.entry(offset)?;
-            at.push(offset);
-            match entry.kind {
-                FUNCTION => match scan.name(entry.name) {
-                    b"bpf_get_socket_ptr_cookie" => types.has_cookies = true,
-                    b"bpf_get_current_task_btf" => types.has_task_btf = true,
-                    b"inet_csk_accept" => accept = Some(entry.type_or_size),
-                    _ => {}
-                },
-                TYPEDEF if scan.name(entry.name) == b"btf_trace_tcp_send_reset" => {
-                    send_reset = Some(entry.type_or_size);
-                }
-                ENUM if scan.name(entry.name) == b"sk_rst_reason" => {
-                    types.reset_reasons = scan.reasons(offset, &entry)?;
-                }
-                _ => {}
-            }
-            offset += 12 + entry.tail()?;
-        }
-        // Types are numbered from one.
-        let arguments = |id: u32| {
-            let entry = scan.entry(*at.get((id as usize).checked_sub(1)?)?)?;
-            (entry.kind == PROTOTYPE).then_some(entry.count)
+        let names = [COOKIES, TASK_BTF, ACCEPT, SEND_RESET, RESET_REASON].into_iter().collect();
+        let types = Types::read(btf, &names).ok()?;
+        let reasons = types.enum_values(RESET_REASON).unwrap_or_default();
+        let reason = |(name, value): (Vec<u8>, i64)| {
+            let name = String::from_utf8_lossy(&name);
+            let short = name.strip_prefix("SK_RST_REASON_").unwrap_or(&name).to_owned();
+            Some((u32::try_from(value).ok()?, short))
         };
-        let pointee = |id: u32| {
-            let entry = scan.entry(*at.get((id as usize).checked_sub(1)?)?)?;
-            (entry.kind == POINTER).then_some(entry.type_or_size)
-        };
+        let accept = types.function(ACCEPT).and_then(|id| types.arguments(id));
         // The first argument of a tracepoint's prototype is not the program's.
-        types.has_reset_reason = send_reset.and_then(pointee).and_then(arguments) >= Some(4);
-        types.accept_arguments = accept.and_then(arguments);
-        Some(types)
-    }
-}
-
-struct Scan<'a> {
-    types: &'a [u8],
-    names: &'a [u8],
-}
-
-struct Entry {
-    name: u32,
-    kind: u32,
-    count: usize,
-    type_or_size: u32,
-}
-
-impl Entry {
-    /// The size of what follows.
-    fn tail(&self) -> Option<usize> {
-        Some(match self.kind {
-            INT | VARIABLE | TAG => 4,
-            ARRAY => 12,
-            STRUCT | UNION | SECTION | ENUM64 => 12 * self.count,
-            ENUM | PROTOTYPE => 8 * self.count,
-            kind if kind <= ENUM64 => 0,
-            _ => return None,
+        let send_reset = types.typedef(SEND_RESET).and_then(|id| types.arguments(id));
+        Some(KernelTypes {
+            has_cookies: types.function(COOKIES).is_some(),
+            has_task_btf: types.function(TASK_BTF).is_some(),
+            has_reset_reason: send_reset >= Some(4),
+            accept_arguments: accept.map(|count| count as usize),
+            reset_reasons: reasons.into_iter().filter_map(reason).collect(),
         })
     }
-}
-
-impl<'a> Scan<'a> {
-    fn new(btf: &'a [u8]) -> Option<Scan<'a>> {
-        if u16::from_ne_bytes(btf.get(..2)?.try_into().ok()?) != MAGIC {
-            return None;
-        }
-        let word = |at: usize| Some(word_at(btf, at)? as usize);
-        let header = word(4)?;
-        let section = |offset: usize, length: usize| {
-            let start = header.checked_add(offset)?;
-            btf.get(start..start.checked_add(length)?)
-        };
-        Some(Scan { types: section(word(8)?, word(12)?)?, names: section(word(16)?, word(20)?)? })
-    }
-
-    fn entry(&self, offset: usize) -> Option<Entry> {
-        let info = word_at(self.types, offset + 4)?;
-        Some(Entry {
-            name: word_at(self.types, offset)?,
-            kind: info >> 24 & 0x1f,
-            count: (info & 0xffff) as usize,
-            type_or_size: word_at(self.types, offset + 8)?,
-        })
-    }
-
-    fn name(&self, offset: u32) -> &'a [u8] {
-        let rest = self.names.get(offset as usize..).unwrap_or_default();
-        // No name that is looked for is longer.
-        let rest = &rest[..rest.len().min(64)];
-        &rest[..rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len())]
-    }
-
-    fn reasons(&self, offset: usize, entry: &Entry) -> Option<BTreeMap<u32, String>> {
-        (0..entry.count)
-            .map(|i| {
-                let name = self.name(word_at(self.types, offset + 12 + 8 * i)?);
-                let value = word_at(self.types, offset + 16 + 8 * i)?;
-                let name = String::from_utf8_lossy(name);
-                Some((value, name.strip_prefix("SK_RST_REASON_").unwrap_or(&name).to_owned()))
-            })
-            .collect()
-    }
-}
-
-fn word_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_ne_bytes(bytes.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
 #[cfg(test)]
@@ -166,13 +62,19 @@ mod tests {
 
     use super::*;
 
+    const POINTER: u32 = 2;
+    const ENUM: u32 = 6;
+    const TYPEDEF: u32 = 8;
+    const FUNCTION: u32 = 12;
+    const PROTOTYPE: u32 = 13;
+
     /// A BTF of these types, whose names begin at 1.
     fn btf(types: &[u32], names: &[&str]) -> Vec<u8> {
         let types: Vec<u8> = types.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let names: Vec<u8> =
             names.iter().flat_map(|name| [name.as_bytes(), b"\0"].concat()).collect();
         let lengths = [24, 0, types.len() as u32, types.len() as u32, names.len() as u32 + 1];
-        let mut out = [MAGIC.to_ne_bytes(), [1, 0]].concat();
+        let mut out = [0xeb9f_u16.to_ne_bytes(), [1, 0]].concat();
         out.extend(lengths.iter().flat_map(|word| word.to_ne_bytes()));
         [out, types, vec![0], names].concat()
     }

@@ -1,6 +1,8 @@
 //! BTF: types as data, as far as values of maps and fields of programs need them. Whatever the bytes
 //! are, nothing panics.
 
+pub(crate) mod kernel;
+
 const MAGIC: u16 = 0xeb9f;
 const MAX_DEPTH: usize = 32;
 
@@ -50,6 +52,12 @@ pub(crate) enum Kind {
     /// const, volatile, restrict, a type tag: not shown.
     Modifier {
         to: u32,
+    },
+    Function {
+        prototype: u32,
+    },
+    Prototype {
+        arguments: u32,
     },
     Float {
         size: u32,
@@ -277,8 +285,12 @@ fn read_type(reader: &mut Reader<'_>) -> Option<Type> {
         7 => Kind::Forward { keyword: if flag { Keyword::Union } else { Keyword::Struct } },
         8 => Kind::Typedef { to: size_or_type },
         9..=11 | 18 => Kind::Modifier { to: size_or_type },
-        // Functions, variables, sections and tags are no types of values; their length matters.
-        13 => skip(reader, 2 * count)?,
+        12 => Kind::Function { prototype: size_or_type },
+        13 => {
+            skip(reader, 2 * count)?;
+            Kind::Prototype { arguments: count }
+        }
+        // Variables, sections and tags are no types of values; their length matters.
         14 | 17 => skip(reader, 1)?,
         15 => skip(reader, 3 * count)?,
         16 => Kind::Float { size: size_or_type },

@@ -1,32 +1,65 @@
 //! The types of the running kernel, as far as given names reach.
 //!
-//! They are five megabytes, of which an iterator needs a hundred bytes: so they are read past once,
-//! and what was asked for is looked up where it lies.
+//! They are five megabytes, of which a hundred bytes are needed: so they are read past once, and
+//! what was asked for is looked up where it lies.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::program::{Field, Place};
-use crate::btf::{Kind, Type};
+use super::{Kind, MAGIC, MAX_DEPTH, Type};
 
-const PATH: &str = "/sys/kernel/btf/vmlinux";
-const MAGIC: u16 = 0xeb9f;
+pub(crate) const PATH: &str = "/sys/kernel/btf/vmlinux";
 const HEADER: usize = 24;
-const MAX_DEPTH: usize = 16;
 const STRUCT: u32 = 4;
+const ENUM: u32 = 6;
+const TYPEDEF: u32 = 8;
 const FUNCTION: u32 = 12;
+/// No name that is asked for, or told, is longer.
+const LONGEST_NAME: usize = 64;
 
-pub(super) struct KernelTypes {
-    file: File,
+/// Where the bytes are.
+pub(crate) trait Source {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()>;
+    fn reader(&self, from: u64) -> io::Result<impl BufRead + Seek>;
+}
+
+impl Source for File {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        FileExt::read_exact_at(self, buffer, at)
+    }
+
+    fn reader(&self, from: u64) -> io::Result<impl BufRead + Seek> {
+        let mut reader = BufReader::with_capacity(16 << 10, self);
+        reader.seek(SeekFrom::Start(from))?;
+        Ok(reader)
+    }
+}
+
+impl Source for &[u8] {
+    fn read_exact_at(&self, buffer: &mut [u8], at: u64) -> io::Result<()> {
+        self.reader(at)?.read_exact(buffer)
+    }
+
+    fn reader(&self, from: u64) -> io::Result<impl BufRead + Seek> {
+        let mut reader = Cursor::new(*self);
+        reader.set_position(from);
+        Ok(reader)
+    }
+}
+
+pub(crate) struct KernelTypes<S> {
+    source: S,
     /// Where the types begin, and each of them after that; the first is that of id 1.
     types_at: u64,
     places: Vec<u32>,
+    strings_at: u64,
+    strings_length: u32,
     /// Names by their place among the strings.
     names: FxHashMap<Vec<u8>, u32>,
-    /// Structs and functions that have one of the names.
+    /// What has one of the names and a kind that is asked for.
     named: Vec<Named>,
 }
 
@@ -37,12 +70,19 @@ struct Named {
     id: u32,
 }
 
-impl KernelTypes {
+/// Where a field lies in its struct, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) offset: u32,
+    /// How large it is, if it is a number or a pointer.
+    pub(crate) size: Option<u32>,
+}
+
+impl<S: Source> KernelTypes<S> {
     /// Looks for the names of types, functions and members.
-    pub(super) fn read(wanted: &FxHashSet<&[u8]>) -> io::Result<KernelTypes> {
-        let file = File::open(PATH)?;
+    pub(crate) fn read(source: S, wanted: &FxHashSet<&[u8]>) -> io::Result<KernelTypes<S>> {
         let mut header = [0; HEADER];
-        file.read_exact_at(&mut header, 0)?;
+        source.read_exact_at(&mut header, 0)?;
         let word = |at: usize| {
             u32::from_ne_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]])
         };
@@ -51,24 +91,45 @@ impl KernelTypes {
         }
         let begin = u64::from(word(4));
         let (types_at, strings_at) = (begin + u64::from(word(8)), begin + u64::from(word(16)));
-        let mut reader = BufReader::with_capacity(16 << 10, &file);
-        reader.seek(SeekFrom::Start(strings_at))?;
-        let names = find_names(&mut reader, word(20), wanted)?;
-        reader.seek(SeekFrom::Start(types_at))?;
-        let (places, named) = find_types(&mut reader, word(12), &names)?;
-        Ok(KernelTypes { file, types_at, places, names, named })
+        let strings_length = word(20);
+        let names = find_names(&mut source.reader(strings_at)?, strings_length, wanted)?;
+        let (places, named) = find_types(&mut source.reader(types_at)?, word(12), &names)?;
+        Ok(KernelTypes { source, types_at, places, strings_at, strings_length, names, named })
     }
 
     /// The id of a function.
-    pub(super) fn function(&self, name: &[u8]) -> Option<u32> {
+    pub(crate) fn function(&self, name: &[u8]) -> Option<u32> {
         self.named_types(name, FUNCTION).next()
     }
 
+    /// The id of a typedef.
+    pub(crate) fn typedef(&self, name: &[u8]) -> Option<u32> {
+        self.named_types(name, TYPEDEF).next()
+    }
+
+    /// How many arguments a function has, or what a type is a pointer to or a name of.
+    pub(crate) fn arguments(&self, mut id: u32) -> Option<u32> {
+        for _ in 0..MAX_DEPTH {
+            match self.resolved(id)?.kind {
+                Kind::Prototype { arguments } => return Some(arguments),
+                Kind::Function { prototype: to } | Kind::Pointer { to } => id = to,
+                _ => return None,
+            }
+        }
+        None
+    }
+
+    /// The values of an enum, with their names.
+    pub(crate) fn enum_values(&self, name: &[u8]) -> Option<Vec<(Vec<u8>, i64)>> {
+        let id = self.named_types(name, ENUM).next()?;
+        let Kind::Enum { values, .. } = self.get(id)?.kind else { return None };
+        values.into_iter().map(|(name, value)| Some((self.text(name)?, value))).collect()
+    }
+
     /// Where a field lies; `None` if there is none, or several of that name that differ.
-    pub(super) fn place(&self, field: &Field) -> Option<Place> {
-        let mut places = self
-            .named_types(&field.root, STRUCT)
-            .filter_map(|root| self.place_within(root, &field.path));
+    pub(crate) fn place(&self, root: &[u8], path: &[Vec<u8>]) -> Option<Place> {
+        let roots = self.named_types(root, STRUCT);
+        let mut places = roots.filter_map(|root| self.place_within(root, path));
         let first = places.next()?;
         places.all(|other| other == first).then_some(first)
     }
@@ -122,8 +183,16 @@ impl KernelTypes {
         let index = (id as usize).checked_sub(1)?;
         let (start, end) = (*self.places.get(index)?, *self.places.get(index + 1)?);
         let mut bytes = vec![0; end.checked_sub(start)? as usize];
-        self.file.read_exact_at(&mut bytes, self.types_at + u64::from(start)).ok()?;
+        self.source.read_exact_at(&mut bytes, self.types_at + u64::from(start)).ok()?;
         Type::parse(&bytes)
+    }
+
+    fn text(&self, offset: u32) -> Option<Vec<u8>> {
+        let mut text = [0; LONGEST_NAME];
+        let length = self.strings_length.checked_sub(offset)? as usize;
+        let text = &mut text[..length.min(LONGEST_NAME)];
+        self.source.read_exact_at(text, self.strings_at + u64::from(offset)).ok()?;
+        Some(text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
     }
 }
 
@@ -151,7 +220,7 @@ fn find_names(
 
 /// Where each type begins, with the end of the last, and those that have one of the names.
 fn find_types(
-    reader: &mut BufReader<&File>,
+    reader: &mut (impl Read + Seek),
     length: u32,
     names: &FxHashMap<Vec<u8>, u32>,
 ) -> io::Result<(Vec<u32>, Vec<Named>)> {
@@ -166,7 +235,7 @@ fn find_types(
             u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
         };
         let (name, kind) = (word(0), word(4) >> 24 & 0x1f);
-        if matches!(kind, STRUCT | FUNCTION) && wanted.contains(&name) {
+        if matches!(kind, STRUCT | ENUM | TYPEDEF | FUNCTION) && wanted.contains(&name) {
             named.push(Named { name, kind, id: places.len() as u32 });
         }
         let rest = Type::length_after(word(4));
