@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail};
 
 use super::peak;
 
@@ -27,9 +27,10 @@ pub(crate) struct Measured {
 /// A listing that takes ss longer than this is run once: its time is not in the noise.
 const SLOW_SECONDS: f64 = 5.0;
 
-/// Runs both commands in turn, `runs` times each; `options` are for ours alone.
+/// Runs both commands in turn, `runs` times each; `ss` is a program and its first arguments,
+/// `options` are for ours alone.
 pub(crate) fn measure_in_turn(
-    ss: &Path,
+    ss: &[String],
     ours: &Path,
     options: &[String],
     arguments: &[&str],
@@ -40,7 +41,7 @@ pub(crate) fn measure_in_turn(
     let (ss_out, ours_out) = (folder.join("ss"), folder.join("socktrace"));
     let (mut ss_runs, mut our_runs) = (Vec::new(), Vec::new());
     for _ in 0..runs.max(1) {
-        ss_runs.push(run_once(Command::new(ss).args(arguments), &ss_out)?);
+        ss_runs.push(run_once(Command::new(&ss[0]).args(&ss[1..]).args(arguments), &ss_out)?);
         our_runs.push(run_once(Command::new(ours).args(options).args(arguments), &ours_out)?);
         if ss_runs[0].seconds > SLOW_SECONDS {
             break;
@@ -74,11 +75,7 @@ fn is_same_text(one: &Path, other: &Path) -> Result<bool> {
 fn run_once(command: &mut Command, out: &Path) -> Result<Figures> {
     let file = File::create(out)?;
     let started = Instant::now();
-    let child = command
-        .stdin(Stdio::null())
-        .stdout(file)
-        .spawn()
-        .with_context(|| format!("cannot run {}", command.get_program().display()))?;
+    let child = peak::spawn(command.stdin(Stdio::null()).stdout(file))?;
     let (status, peak_kilobytes) = peak::wait(&child)?;
     let seconds = started.elapsed().as_secs_f64();
     if !status.success() {

@@ -3,6 +3,7 @@
 mod churn;
 mod instructions;
 mod measure;
+mod owners;
 mod peak;
 mod population;
 mod usage;
@@ -42,14 +43,26 @@ pub(crate) struct Snapshot {
     /// How many times to run each command
     #[arg(long, default_value_t = 5)]
     runs: usize,
-    /// The ss to compare with
-    #[arg(long, default_value = "ss")]
-    ss: PathBuf,
+    /// The ss to compare with, and what stands before the options of a listing
+    #[arg(long, default_value = "ss", value_parser = words)]
+    ss: Words,
+    /// Compare first the holders of each socket with those that /proc tells
+    #[arg(long)]
+    check_owners: bool,
     /// An option for socktrace alone, as --ours=--owners=walk
     #[arg(long)]
     ours: Vec<String>,
     /// The listings to time, each one argument; a standing set without
     listings: Vec<String>,
+}
+
+/// A program and its first arguments.
+#[derive(Clone)]
+struct Words(Vec<String>);
+
+fn words(text: &str) -> Result<Words, String> {
+    let words: Vec<_> = text.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() { Err("a program is wanted".to_owned()) } else { Ok(Words(words)) }
 }
 
 /// `-p` is left out of the standing set beyond this: ss takes minutes for it.
@@ -71,13 +84,17 @@ fn snapshot(options: &Snapshot) -> Result<()> {
     }
     let ours = release_binary()?;
     population::enter_namespace()?;
-    let population = match options.unix {
-        Some(sockets) => Population::start(Kind::Unix, sockets)?,
-        None => Population::start(Kind::Tcp, options.sockets)?,
+    let (kind, sockets) = match options.unix {
+        Some(sockets) => (Kind::Unix, sockets),
+        None => (Kind::Tcp, options.sockets),
     };
-    let listings = match (&options.listings[..], options.unix) {
-        ([], None) => standing(options.sockets, population.port()),
-        ([], Some(sockets)) => standing_unix(sockets),
+    let population = Population::start(kind, sockets)?;
+    if options.check_owners {
+        owners::check(&ours, kind, &population.pids())?;
+    }
+    let listings = match (&options.listings[..], kind) {
+        ([], Kind::Tcp) => standing(sockets, population.port()),
+        ([], Kind::Unix) => standing_unix(sockets),
         (listings, _) => listings.to_vec(),
     };
     println!(
@@ -93,7 +110,7 @@ fn snapshot(options: &Snapshot) -> Result<()> {
     for listing in listings {
         let arguments: Vec<&str> = listing.split_whitespace().collect();
         let Measured { ss, ours, is_same } =
-            measure_in_turn(&options.ss, &ours, &options.ours, &arguments, options.runs)?;
+            measure_in_turn(&options.ss.0, &ours, &options.ours, &arguments, options.runs)?;
         print_row(&listing, &ss, &ours, is_same)?;
     }
     Ok(())

@@ -70,6 +70,10 @@ impl Population {
         self.children.len()
     }
 
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.children.iter().map(Child::id).collect()
+    }
+
     /// The port that some of the sockets have.
     pub(crate) fn port(&self) -> u16 {
         FIRST_PORT + u16::try_from(self.children.len() / 2).unwrap_or(0)
