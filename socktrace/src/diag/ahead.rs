@@ -1,9 +1,11 @@
 //! Several dumps, in their order, read ahead of whoever consumes them once they take long.
 //!
 //! The kernel makes a dump on the thread that reads it, and walks the whole table for each family.
-//! So where there is much to list, a thread per dump reads while this one decodes and formats; a
-//! small listing never starts one.
+//! So where there is much to list, a thread per dump reads while this one decodes and formats, or
+//! still collects what it needs for that; a small listing never starts one.
 
+use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -14,19 +16,26 @@ use crate::socket::{Family, Inet, StateSet, Table};
 
 /// How long dumps may take before threads are worth their start.
 const PATIENCE: Duration = Duration::from_millis(2);
-/// How many reads (of 32 KB) a thread may be ahead.
-const AHEAD: usize = 4;
+
+/// How much a thread may have read before anyone takes it.
+#[derive(Debug, Clone, Copy)]
+pub struct Room(NonZeroUsize);
+
+impl Room {
+    /// Enough for a reader and a consumer that are about as fast.
+    pub const SMALL: Room = Room(NonZeroUsize::new(4).unwrap());
+
+    /// For so many bytes, and never less than the small one.
+    pub fn of_bytes(bytes: u64) -> Room {
+        let reads = NonZeroUsize::new((bytes / READ_BYTES) as usize);
+        Room(reads.map_or(Room::SMALL.0, |reads| reads.max(Room::SMALL.0)))
+    }
+}
+
+/// What the kernel gives at a time.
+const READ_BYTES: u64 = 32 << 10;
 
 type Read = Result<Vec<u8>, DiagError>;
-
-/// When threads begin to read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Start {
-    /// Once the dumps have taken long.
-    WhenSlow,
-    /// At once: the kernel may walk a whole table before the first read, where few of it are wanted.
-    AtOnce,
-}
 
 /// Every socket of a table, of either family.
 pub fn each_inet(
@@ -38,7 +47,7 @@ pub fn each_inet(
     let request = Request { table, states, extensions, bytecode: None, bpf_storage: None };
     let requests: Result<Vec<_>, DiagError> =
         [Family::Inet, Family::Inet6].into_iter().map(|family| request.encode(family)).collect();
-    let ends = dump_all(&requests?, Start::WhenSlow, &mut |message| {
+    let ends = dump_all(&requests?, &mut |message| {
         inet::decode(table, message).iter().for_each(&mut *each);
         Ok(())
     })?;
@@ -52,18 +61,15 @@ pub fn each_inet(
 }
 
 /// Runs dumps and hands each socket message's payload to `each`. How each dump ended, in their
-/// order; an error of `each` ends everything.
+/// order; an error of `each` ends everything. Threads read once that has taken long.
 pub fn dump_all(
     requests: &[Vec<u8>],
-    start: Start,
     each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
     let mut ends = Vec::with_capacity(requests.len());
-    if start == Start::AtOnce && requests.len() > 1 {
-        read_ahead(None, requests, &mut ends, each)?;
-        return Ok(ends);
-    }
     let started = Instant::now();
+    // There may be no more threads to be had.
+    let mut is_alone = false;
     for (number, request) in requests.iter().enumerate() {
         let mut begun = match begin(request) {
             Ok(begun) => begun,
@@ -73,9 +79,21 @@ pub fn dump_all(
             }
         };
         let end = loop {
-            if started.elapsed() > PATIENCE {
-                read_ahead(Some(begun), &requests[number + 1..], &mut ends, each)?;
-                return Ok(ends);
+            if started.elapsed() > PATIENCE && !is_alone {
+                share_one_arena();
+                match Dump::go_on(begun) {
+                    Ok(current) => {
+                        let mut dumps = vec![current];
+                        let later = &requests[number + 1..];
+                        dumps
+                            .extend(later.iter().map_while(|r| Dump::begin(r, Room::SMALL, false)));
+                        let rest = &later[dumps.len() - 1..];
+                        ends.extend(consume(dumps, each)?);
+                        ends.extend(dump_all(rest, each)?);
+                        return Ok(ends);
+                    }
+                    Err(back) => (begun, is_alone) = (back, true),
+                }
             }
             let Begun { diag, walk } = &mut begun;
             let step = diag.receive().and_then(|bytes| walk.read(bytes, each));
@@ -90,6 +108,37 @@ pub fn dump_all(
     Ok(ends)
 }
 
+/// Dumps that were begun before anyone consumes them.
+pub struct Ahead {
+    requests: Vec<Vec<u8>>,
+    dumps: Vec<Dump>,
+}
+
+impl Ahead {
+    /// Begins them, `is_first` if their first is what will be consumed before all others; `None`
+    /// where there are no more threads to be had.
+    pub fn begin(requests: Vec<Vec<u8>>, room: Room, is_first: bool) -> Option<Ahead> {
+        share_one_arena();
+        let begin = |(number, request): (usize, &Vec<u8>)| {
+            Dump::begin(request, room, is_first && number == 0)
+        };
+        let dumps = requests.iter().enumerate().map(begin).collect::<Option<_>>()?;
+        Some(Ahead { requests, dumps })
+    }
+
+    pub fn is_of(&self, requests: &[Vec<u8>]) -> bool {
+        self.requests == requests
+    }
+
+    /// As [`dump_all`] does.
+    pub fn consume(
+        self,
+        each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
+        consume(self.dumps, each)
+    }
+}
+
 struct Begun {
     diag: DiagSocket,
     walk: Walk,
@@ -101,41 +150,52 @@ fn begin(request: &[u8]) -> Result<Begun, DiagError> {
     Ok(Begun { diag, walk })
 }
 
-/// Reads what is left of the current dump and all of the later ones, each in a thread of its own.
-fn read_ahead(
-    current: Option<Begun>,
-    later: &[Vec<u8>],
-    ends: &mut Vec<Result<DumpEnd, DiagError>>,
+/// A dump that a thread reads, until its end or until this is dropped.
+struct Dump {
+    walk: Walk,
+    reads: ReadReceiver,
+}
+
+impl Dump {
+    /// `None` where there are no more threads to be had.
+    fn begin(request: &[u8], room: Room, is_first: bool) -> Option<Dump> {
+        let (sender, reads) = pipe(room);
+        let request = request.to_owned();
+        let read = move || {
+            if !is_first {
+                step_back();
+            }
+            match begin(&request) {
+                Ok(Begun { diag, .. }) => sender.send_all(&diag),
+                // Whoever hung up has an error of its own.
+                Err(error) => drop(sender.reads.send(Err(error))),
+            }
+        };
+        thread::Builder::new().spawn(read).ok()?;
+        Some(Dump { walk: Walk::of_first_request(), reads })
+    }
+
+    /// Reads what is left of one; gives it back where there are no more threads to be had.
+    fn go_on(Begun { diag, walk }: Begun) -> Result<Dump, Begun> {
+        let (sender, reads) = pipe(Room::SMALL);
+        let diag = Arc::new(diag);
+        let its = Arc::clone(&diag);
+        match thread::Builder::new().spawn(move || sender.send_all(&its)) {
+            Ok(_) => Ok(Dump { walk, reads }),
+            Err(_) => {
+                let diag = Arc::into_inner(diag).expect("the thread that had it never was");
+                Err(Begun { diag, walk })
+            }
+        }
+    }
+}
+
+/// How each dump ended.
+fn consume(
+    dumps: Vec<Dump>,
     each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    share_one_arena();
-    thread::scope(|scope| {
-        let mut dumps = Vec::with_capacity(later.len() + 1);
-        if let Some(Begun { diag, walk }) = current {
-            let (sender, reads) = pipe();
-            scope.spawn(move || sender.send_all(&diag));
-            dumps.push((walk, reads));
-        }
-        for request in later {
-            let (sender, reads) = pipe();
-            let is_needed_later = !dumps.is_empty();
-            scope.spawn(move || {
-                if is_needed_later {
-                    step_back();
-                }
-                match begin(request) {
-                    Ok(Begun { diag, .. }) => sender.send_all(&diag),
-                    // Whoever hung up has an error of its own.
-                    Err(error) => drop(sender.reads.send(Err(error))),
-                }
-            });
-            dumps.push((Walk::of_first_request(), reads));
-        }
-        for (walk, reads) in dumps {
-            ends.push(unless_sink(reads.consume(walk, each))?);
-        }
-        Ok(())
-    })
+) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
+    dumps.into_iter().map(|dump| unless_sink(dump.reads.consume(dump.walk, each))).collect()
 }
 
 /// Has threads allocate where this one does: they allocate a handful of buffers, for which memory of
@@ -153,8 +213,8 @@ fn step_back() {
 }
 
 /// Reads on their way, and their buffers on the way back.
-fn pipe() -> (ReadSender, ReadReceiver) {
-    let (reads, from_reader) = sync_channel(AHEAD);
+fn pipe(room: Room) -> (ReadSender, ReadReceiver) {
+    let (reads, from_reader) = sync_channel(room.0.get());
     let (buffers, used) = channel();
     (ReadSender { reads, used }, ReadReceiver { reads: from_reader, buffers })
 }

@@ -184,8 +184,9 @@ impl Walker<'_> {
             done
         };
         let mut all = thread::scope(|scope| {
-            let start = |_| scope.spawn(|| work(&mut |_| {}));
-            let others: Vec<_> = (1..threads).map(start).collect();
+            // Where there are no more threads to be had, there are fewer.
+            let start = |_| thread::Builder::new().spawn_scoped(scope, || work(&mut |_| {})).ok();
+            let others: Vec<_> = (1..threads).map_while(start).collect();
             let mut all = work(progress);
             for other in others {
                 match other.join() {

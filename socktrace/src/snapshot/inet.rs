@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use rustix::io::Errno;
 
-use super::{Lister, note, note_text, variable};
+use super::{Lister, Session, listed, note, note_text, variable};
 use crate::cli::plan::{Plan, Task};
-use crate::diag::ahead::{Start, dump_all};
+use crate::diag::ahead::{Ahead, Room, dump_all};
 use crate::diag::file::{self, FileEnd};
 use crate::diag::inet::{self, Extensions, Request};
 use crate::diag::{DiagError, DiagSocket};
@@ -22,8 +22,46 @@ use crate::socket::{Family, FamilySet, Socket, Table};
 /// Puts a dump into a file instead of asking the kernel for it.
 const DUMP_FILE: &str = "TCPDIAG_FILE";
 
-/// From how many open files on the host a table may take long.
-const MANY_FILES: u64 = 20_000;
+/// From how many open files on the host a table may take long: the kernel walks all of it before
+/// the first read, where few of it are wanted.
+const MANY_FILES: u64 = 10_000;
+/// How much of a dump may wait for the owners, by open file of the host: half of what a socket takes
+/// there.
+const WAITING_BYTES: u64 = 64;
+
+/// How much of the filter the kernel is asked to judge, until it agrees: an older one, or one that
+/// wants a privilege for it, refuses parts.
+const ATTEMPTS: [Option<KernelOps>; 3] = [Some(KernelOps::ALL), Some(KernelOps::BASIC), None];
+
+impl Session {
+    /// Begins to read what this namespace will be asked for, where that may take long.
+    pub(super) fn read_ahead(&self) -> Result<Vec<Ahead>> {
+        let Session { plan, expr, storage, .. } = self;
+        let open_files = procfs::open_files(&procfs::root());
+        // The sockets that ask would be among those of netlink.
+        let lists_itself = plan.select.tables.contains(Table::Netlink);
+        let is_listing = matches!(plan.task, Task::List | Task::Window(_));
+        if open_files < MANY_FILES || lists_itself || !is_listing {
+            return Ok(Vec::new());
+        }
+        let room = match self.needs_owners() {
+            true => Room::of_bytes(open_files * WAITING_BYTES),
+            false => Room::SMALL,
+        };
+        let storage = storage.attributes();
+        let mut ahead = Vec::new();
+        for tables in listed(plan, expr.as_ref()) {
+            for table in tables.iter().filter(|table| table.is_inet() && !is_text(*table)) {
+                let Some(left) = left_of(expr.as_ref(), plan, table) else { continue };
+                let pushdown = pushdown(left.as_ref(), table, ATTEMPTS[0]);
+                let request = request(plan, table, &pushdown, storage.as_deref());
+                let requests = encode(&request, families(plan))?;
+                ahead.extend(Ahead::begin(requests, room, ahead.is_empty()));
+            }
+        }
+        Ok(ahead)
+    }
+}
 
 impl Lister<'_, '_, '_> {
     pub(super) fn inet(&mut self, table: Table) -> Result<()> {
@@ -32,38 +70,21 @@ impl Lister<'_, '_, '_> {
         {
             return self.tcp_file(Path::new(&path));
         }
-        let selected = &self.plan.select;
-        let mut families: Vec<_> = dumped(selected.families, selected.preferred).collect();
-        if procfs::is_forced(table) {
+        if is_text(table) {
             return self.inet_text(table);
         }
+        let mut families: Vec<_> = families(self.plan).collect();
         let mut killer = match self.plan.task {
             Task::Kill => Some(DiagSocket::open()?),
             _ => None,
         };
         let storage = self.storage.attributes();
-        // What table and states decide of the filter need not be asked of each socket.
-        let states = self.plan.select.states;
-        let left = match self.expr.map(|e| e.in_table(table).and_then(|e| e.in_states(states))) {
-            Some(Verdict::Open(left)) => Some(left),
-            Some(Verdict::Known(true)) | None => None,
-            Some(Verdict::Known(false)) => return Ok(()),
-        };
-        for ops in [Some(KernelOps::ALL), Some(KernelOps::BASIC), None] {
-            // The program would run on SCTP's primary address, the listing shows all of them.
-            let expr = left.as_ref().filter(|_| table != Table::Sctp);
-            let Pushdown { bytecode, rest } = match (expr, ops) {
-                (Some(expr), Some(ops)) => compile(expr, ops),
-                _ => Pushdown { bytecode: None, rest: left.clone() },
-            };
-            let request = Request {
-                table,
-                states: self.plan.select.states,
-                extensions: extensions(&self.plan.show, rest.as_ref()),
-                bytecode: bytecode.as_deref(),
-                bpf_storage: storage.as_deref(),
-            };
-            families = self.inet_diag(&request, &families, rest.as_ref(), killer.as_mut())?;
+        let Some(left) = left_of(self.expr, self.plan, table) else { return Ok(()) };
+        for ops in ATTEMPTS {
+            let pushdown = pushdown(left.as_ref(), table, ops);
+            let request = request(self.plan, table, &pushdown, storage.as_deref());
+            let rest = pushdown.rest.as_ref();
+            families = self.inet_diag(&request, &families, rest, killer.as_mut())?;
             if families.is_empty() {
                 break;
             }
@@ -72,8 +93,7 @@ impl Lister<'_, '_, '_> {
     }
 
     /// Lists families over sock_diag, or over text where that fails before it begins. Gives back
-    /// those for which the kernel refused the filter's program: an older kernel, or one that wants
-    /// a privilege for it, refuses parts.
+    /// those for which the kernel refused the filter's program.
     fn inet_diag(
         &mut self,
         request: &Request<'_>,
@@ -81,16 +101,18 @@ impl Lister<'_, '_, '_> {
         rest: Option<&Expr>,
         mut killer: Option<&mut DiagSocket>,
     ) -> Result<Vec<Family>> {
-        let requests: Result<Vec<_>, _> = families.iter().map(|f| request.encode(*f)).collect();
+        let requests = encode(request, families.iter().copied())?;
+        let begun = self.ahead.iter().position(|ahead| ahead.is_of(&requests));
+        let begun = begun.map(|at| self.ahead.swap_remove(at));
         let mut has_begun = false;
-        let start = match procfs::open_files(&procfs::root()) {
-            MANY_FILES.. => Start::AtOnce,
-            _ => Start::WhenSlow,
-        };
-        let ends = dump_all(&requests?, start, &mut |message| {
+        let each = &mut |message: &[u8]| {
             has_begun = true;
             self.inet_message(request, message, rest, killer.as_deref_mut())
-        })?;
+        };
+        let ends = match begun {
+            Some(begun) => begun.consume(each)?,
+            None => dump_all(&requests, each)?,
+        };
         let mut refused = Vec::new();
         for (family, end) in families.iter().zip(ends) {
             match end {
@@ -191,6 +213,51 @@ impl Lister<'_, '_, '_> {
     }
 }
 
+/// Whether a table comes from text, or from a file.
+fn is_text(table: Table) -> bool {
+    procfs::is_forced(table) || table == Table::Tcp && variable(DUMP_FILE).is_some()
+}
+
+/// What of the filter the table and the states do not decide already, if anything; `None` if it can
+/// hold for no socket.
+fn left_of(expr: Option<&Expr>, plan: &Plan, table: Table) -> Option<Option<Expr>> {
+    match expr.map(|e| e.in_table(table).and_then(|e| e.in_states(plan.select.states))) {
+        Some(Verdict::Open(left)) => Some(Some(left)),
+        Some(Verdict::Known(true)) | None => Some(None),
+        Some(Verdict::Known(false)) => None,
+    }
+}
+
+fn pushdown(expr: Option<&Expr>, table: Table, ops: Option<KernelOps>) -> Pushdown {
+    // The program would run on SCTP's primary address, the listing shows all of them.
+    match (expr, ops) {
+        (Some(expr), Some(ops)) if table != Table::Sctp => compile(expr, ops),
+        _ => Pushdown { bytecode: None, rest: expr.cloned() },
+    }
+}
+
+fn request<'a>(
+    plan: &Plan,
+    table: Table,
+    pushdown: &'a Pushdown,
+    bpf_storage: Option<&'a [u8]>,
+) -> Request<'a> {
+    Request {
+        table,
+        states: plan.select.states,
+        extensions: extensions(&plan.show, pushdown.rest.as_ref()),
+        bytecode: pushdown.bytecode.as_deref(),
+        bpf_storage,
+    }
+}
+
+fn encode(
+    request: &Request<'_>,
+    families: impl Iterator<Item = Family>,
+) -> Result<Vec<Vec<u8>>, DiagError> {
+    families.map(|family| request.encode(family)).collect()
+}
+
 /// The file that `-D` names; `None` for `-`.
 pub(super) fn create_dump(path: &Path) -> Result<Option<File>> {
     if path == Path::new("-") {
@@ -222,7 +289,7 @@ pub(super) fn dump_tcp(
         bpf_storage: None,
     };
     let mut diag = DiagSocket::open()?;
-    for family in dumped(plan.select.families, plan.select.preferred) {
+    for family in families(plan) {
         let mut write = |raw: &[u8]| to.write_all(raw).with_context(cannot_write);
         note(diag.dump_raw(&request.encode(family)?, &mut write, &mut |_| Ok(()))?);
     }
@@ -231,12 +298,13 @@ pub(super) fn dump_tcp(
 
 /// The families that are asked for, in the kernel's order. As in `ss`, the last option that named
 /// a family decides: with `-4 -6`, only IPv6 is listed.
-fn dumped(families: FamilySet, preferred: Option<Family>) -> impl Iterator<Item = Family> {
-    let asked: &[Family] = match preferred {
+fn families(plan: &Plan) -> impl Iterator<Item = Family> {
+    let asked: &[Family] = match plan.select.preferred {
         Some(Family::Inet) => &[Family::Inet],
         Some(Family::Inet6) => &[Family::Inet6],
         _ => &[Family::Inet, Family::Inet6],
     };
+    let families = plan.select.families;
     asked.iter().copied().filter(move |family| families.contains(*family))
 }
 

@@ -20,6 +20,7 @@ use crate::cli::plan::{Format, Plan, Scope, Storage, Task, View};
 use crate::container::Homes;
 use crate::counts::Counts;
 use crate::diag::DumpEnd;
+use crate::diag::ahead::Ahead;
 use crate::diag::inet::storage_map;
 use crate::filter::{self, Expr, FilterError, Listed, Missing, Need, Surroundings, Verdict};
 use crate::names::Names;
@@ -139,6 +140,7 @@ pub fn run(
         Task::Window(duration) => Some(window::watch(&session.plan.select, duration)?),
         _ => None,
     };
+    let ahead = session.read_ahead()?;
     let owners = session.read_owners()?;
     if let Task::DumpTcp(path) = &session.plan.task {
         let file = inet::create_dump(path).map_err(SnapshotError::File)?;
@@ -146,7 +148,7 @@ pub fn run(
     }
     let mut out = Erasing { out };
     let mut output = session.output(&mut out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
-    session.list(owners.as_ref(), &mut output)?;
+    session.list(owners.as_ref(), ahead, &mut output)?;
     let lost = match window {
         Some(window) => session.list_gone(window, owners.as_ref(), &mut output)?,
         None => 0,
@@ -210,9 +212,16 @@ impl Session {
         }
     }
 
-    /// Lists the sockets of every namespace that is asked for, without the end of the output.
-    fn list(&self, owners: Option<&Owners>, output: &mut Output<'_, '_>) -> Result<()> {
+    /// Lists the sockets of every namespace that is asked for, without the end of the output; `ahead`
+    /// is what was begun of the first.
+    fn list(
+        &self,
+        owners: Option<&Owners>,
+        ahead: Vec<Ahead>,
+        output: &mut Output<'_, '_>,
+    ) -> Result<()> {
         let missing = Missing::default();
+        let mut ahead = Some(ahead);
         scope::each(&self.plan.netns, &self.homes, &mut |namespace| {
             if let Some(namespace) = namespace {
                 self.names.leave_namespace();
@@ -224,7 +233,9 @@ impl Session {
             let around = self.around(owners, &missing);
             let Session { plan, storage, progress, .. } = self;
             let (expr, listed) = (self.expr.as_ref(), self.listed.as_ref());
-            let mut lister = Lister { plan, expr, around, storage, progress, listed, output };
+            let ahead = ahead.take().unwrap_or_default();
+            let mut lister =
+                Lister { plan, expr, around, storage, progress, listed, ahead, output };
             match plan.task {
                 Task::Events => lister.events(),
                 _ => lister.tables(),
@@ -253,9 +264,23 @@ impl Session {
         }
     }
 
+    fn needs_owners(&self) -> bool {
+        self.shows_owners() || self.filters_by_owners()
+    }
+
+    fn shows_owners(&self) -> bool {
+        self.plan.show.holders != Holders::Hidden || self.plan.show.container
+    }
+
+    fn filters_by_owners(&self) -> bool {
+        self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Owners))
+    }
+
     fn read_owners(&self) -> Result<Option<Owners>> {
-        let by_filter = self.expr.as_ref().is_some_and(|expr| expr.needs(Need::Owners));
-        read_owners(&self.plan, by_filter, &self.progress)
+        if !self.needs_owners() {
+            return Ok(None);
+        }
+        read_owners(&self.plan, self.filters_by_owners(), &self.progress).map(Some)
     }
 }
 
@@ -310,10 +335,7 @@ fn print_summary(namespace: Option<&Namespace>, out: &mut dyn Write) -> Result<(
     out.write_all(&text).context("cannot write the summary")
 }
 
-fn read_owners(plan: &Plan, asked_by_filter: bool, progress: &Progress) -> Result<Option<Owners>> {
-    if plan.show.holders == Holders::Hidden && !plan.show.container && !asked_by_filter {
-        return Ok(None);
-    }
+fn read_owners(plan: &Plan, asked_by_filter: bool, progress: &Progress) -> Result<Owners> {
     let granularity = match plan.show.holders {
         Holders::Threads => Granularity::Threads,
         Holders::Hidden | Holders::Processes => Granularity::Processes,
@@ -331,7 +353,7 @@ fn read_owners(plan: &Plan, asked_by_filter: bool, progress: &Progress) -> Resul
     if let Some(error) = owners.failure() {
         complain(&format!("processes could not be read, so owners may be missing: {error}"));
     }
-    Ok(Some(owners))
+    Ok(owners)
 }
 
 fn hidden(plan: &Plan) -> Hidden {
@@ -395,34 +417,20 @@ struct Lister<'p, 'a, 'w> {
     expr: Option<&'p Expr>,
     around: Surroundings<'p>,
     listed: Option<&'p window::Listings>,
+    /// Dumps that were begun already.
+    ahead: Vec<Ahead>,
     output: &'p mut Output<'a, 'w>,
 }
 
 impl Lister<'_, '_, '_> {
     fn tables(&mut self) -> Result<()> {
-        for group in ORDER {
-            let wanted = TableSet::of(group).intersection(self.plan.select.tables);
-            let wanted = self.possible(wanted);
-            let families = wanted.iter().map(Table::families);
-            if !families.into_iter().any(|f| f.intersects(self.plan.select.families)) {
-                continue;
-            }
-            match group[0] {
-                table if table.is_inet() => self.inet(table)?,
-                _ => self.local(wanted)?,
+        for tables in listed(self.plan, self.expr) {
+            match tables.iter().next() {
+                Some(table) if table.is_inet() => self.inet(table)?,
+                _ => self.local(tables)?,
             }
         }
         Ok(())
-    }
-
-    /// Those of the tables that may hold a socket for which the filter holds.
-    fn possible(&self, tables: TableSet) -> TableSet {
-        let Some(expr) = self.expr else { return tables };
-        let impossible = |table: &Table| expr.in_table(*table) == Verdict::Known(false);
-        tables
-            .iter()
-            .filter(impossible)
-            .fold(tables, |tables, t| tables.without(TableSet::of(&[t])))
     }
 
     fn holds(&self, expr: Option<&Expr>, socket: &Socket<'_>) -> bool {
@@ -437,6 +445,23 @@ impl Lister<'_, '_, '_> {
         }
         self.output.socket(socket).context(CANNOT_WRITE)
     }
+}
+
+/// The tables that are listed, in their order, those that share a family together.
+fn listed(plan: &Plan, expr: Option<&Expr>) -> impl Iterator<Item = TableSet> {
+    ORDER.iter().filter_map(move |group| {
+        let wanted = TableSet::of(group).intersection(plan.select.tables);
+        let possible = possible(expr, wanted);
+        let mut families = possible.iter().map(Table::families);
+        families.any(|f| f.intersects(plan.select.families)).then_some(possible)
+    })
+}
+
+/// Those of the tables that may hold a socket for which the filter holds.
+fn possible(expr: Option<&Expr>, tables: TableSet) -> TableSet {
+    let Some(expr) = expr else { return tables };
+    let impossible = |table: &Table| expr.in_table(*table) == Verdict::Known(false);
+    tables.iter().filter(impossible).fold(tables, |tables, t| tables.without(TableSet::of(&[t])))
 }
 
 /// Says what a dump could not guarantee.

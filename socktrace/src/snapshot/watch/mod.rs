@@ -87,6 +87,7 @@ impl<'w> Watch<'w> {
     /// Takes the next listing.
     fn look(&mut self, session: &mut Session) -> Result<()> {
         session.refresh();
+        let ahead = session.read_ahead()?;
         let owners = session.read_owners()?;
         let known =
             Known { names: &session.names, owners: owners.as_ref(), homes: Some(&session.homes) };
@@ -103,7 +104,7 @@ impl<'w> Watch<'w> {
             }
         };
         let mut output = Output::Recorder(Recorder::new(form));
-        session.list(owners.as_ref(), &mut output)?;
+        session.list(owners.as_ref(), ahead, &mut output)?;
         if let Output::Recorder(recorder) = output {
             self.changes.next(recorder.into_rows());
         }
