@@ -6,8 +6,8 @@ use std::time::Duration;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
+use super::duration::duration;
 use super::plan::Scope;
-use super::trace::duration;
 use crate::audit::{AuditPlan, Format};
 use crate::diagnose::rule::{OverrideError, Overrides, Rule, find};
 use crate::diagnose::rules::RULES;

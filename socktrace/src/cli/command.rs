@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use super::doctor::{self, DoctorPlan};
 use super::plan::{Action, Plan, PlanError};
-use super::{audit, complete, listen, manual, options, report, states, trace};
+use super::{audit, complete, life, listen, manual, options, report, retrans, states, trace};
 use crate::diagnose::finding::Severity;
 use crate::diagnose::rules::RULES;
 use crate::filter::ErrorKind;
@@ -35,9 +35,9 @@ type CommandLine = fn() -> clap::Command;
 
 /// The words that select a command in place of a listing.
 pub(super) const COMMANDS: &[(&str, Run, CommandLine)] = &[
-    ("trace", |args| Ok(live(&trace::trace(args)?)), trace::trace_command),
-    ("life", |args| Ok(live(&trace::life(args)?)), trace::life_command),
-    ("retrans", |args| Ok(live(&trace::retrans(args)?)), trace::retrans_command),
+    ("trace", |args| Ok(live(&trace::parse(args)?)), trace::command),
+    ("life", |args| Ok(live(&life::parse(args)?)), life::command),
+    ("retrans", |args| Ok(live(&retrans::parse(args)?)), retrans::command),
     ("states", |args| Ok(snapshot(states::parse(args)?)), states::command),
     ("audit", |args| Ok(audit(audit::parse(args)?)), audit::command),
     ("report", |args| Ok(report(&report::parse(args)?)), report::command),

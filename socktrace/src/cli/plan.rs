@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::duration::duration;
 use super::options::{Flag, Typed};
-use super::trace::duration;
 use crate::counts::Grouping;
 use crate::filter::c_number;
 use crate::names::NameOptions;

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser, value_parser};
 
+use super::duration::duration;
 use super::plan::Scope;
-use super::trace::duration;
 use crate::report::{Format, ReportPlan};
 
 /// Makes a page for a ticket: host, kernel, time, counts, states, listeners, top talkers, findings.
