@@ -97,7 +97,10 @@ struct task_struct {
 };
 struct socket { struct sock *sk; };
 struct file;
+struct seq_file;
+struct bpf_iter_meta { struct seq_file *seq; };
 struct bpf_iter__task_file {
+	struct bpf_iter_meta *meta;
 	struct task_struct *task;
 	struct file *file;
 };
@@ -209,6 +212,8 @@ ADDRESS(task_group_leader_at, task_struct, group_leader)
 ADDRESS(task_start_boottime_at, task_struct, start_boottime)
 ADDRESS(task_comm_at, task_struct, comm)
 
+LOAD(const struct bpf_iter_meta *, walk_meta, bpf_iter__task_file, meta)
+LOAD(struct seq_file *, meta_seq, bpf_iter_meta, seq)
 LOAD(const struct task_struct *, walk_task, bpf_iter__task_file, task)
 LOAD(const struct file *, walk_file, bpf_iter__task_file, file)
 LOAD(const struct sock *, socket_sock, socket, sk)

@@ -1,9 +1,13 @@
-//! Sockets that are older than the trace: a walk over the open files of all tasks, which writes
-//! nothing but remembers whom each TCP socket belongs to, unless its events have told already.
+//! Sockets that are older than the trace: a walk over the open files of all tasks, which remembers
+//! whom each TCP socket belongs to, unless its events have told already.
+//!
+//! While the walk is at a file it holds it: if its process closes it at that moment, the file is
+//! released by the walk, and not before its system call returns. So there is a byte for each file,
+//! which makes the call return after as many files as its buffer has bytes.
 
 use core::ffi::c_void;
 
-use aya_ebpf::helpers::generated::bpf_sock_from_file;
+use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
 use socktrace_common::OLDER_HOLDER;
 
 use crate::kernel::{AF_INET, AF_INET6, RawSock, Sock, TCP_CLOSE, TCP_LISTEN, is_small};
@@ -15,8 +19,15 @@ pub(crate) struct RawWalk {
     _opaque: [u8; 0],
 }
 
+#[repr(C)]
+struct RawMeta {
+    _opaque: [u8; 0],
+}
+
 // The bodies are in core.c.
 unsafe extern "C" {
+    fn core_walk_meta(walk: *const RawWalk) -> *const RawMeta;
+    fn core_meta_seq(meta: *const RawMeta) -> *mut c_void;
     fn core_walk_task(walk: *const RawWalk) -> *const RawTask;
     fn core_walk_file(walk: *const RawWalk) -> *mut c_void;
     fn core_socket_sock(socket: *const c_void) -> *const RawSock;
@@ -31,6 +42,8 @@ pub(crate) extern "C" fn seed(walk: *const RawWalk) -> i32 {
         if task.is_null() || file.is_null() {
             return 0;
         }
+        let byte = b'.';
+        bpf_seq_write(core_meta_seq(core_walk_meta(walk)).cast(), (&raw const byte).cast(), 1);
         let socket = bpf_sock_from_file(file.cast());
         if socket.is_null() {
             return 0;

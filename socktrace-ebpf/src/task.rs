@@ -42,7 +42,13 @@ static HAS_TASK_BTF: Global<u8> = Global::new(1);
 
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// Writes who the running process is; `false`, and nothing written, for a thread of the kernel.
+/// The process that traces, or 0 if its number is not known; set by the loader. What others close
+/// while its walk is at it is released by it, which does not make it theirs.
+#[unsafe(no_mangle)]
+static TRACER: Global<u32> = Global::new(0);
+
+/// Writes who the running process is; `false`, and nothing written, if that says nothing of a socket:
+/// for a thread of the kernel, and for whoever traces.
 #[inline(always)]
 pub(crate) fn current(owner: &mut Owner, learnt: Learnt) -> bool {
     if HAS_TASK_BTF.load() == 0 {
@@ -51,7 +57,7 @@ pub(crate) fn current(owner: &mut Owner, learnt: Learnt) -> bool {
     // SAFETY: the helper takes nothing, and its pointer is what its type says.
     unsafe {
         let task = bpf_get_current_task_btf().cast::<RawTask>().cast_const();
-        if core_task_flags(task) & PF_KTHREAD != 0 {
+        if core_task_flags(task) & PF_KTHREAD != 0 || core_task_tgid(task) == TRACER.load() {
             return false;
         }
         describe(task, owner, learnt);
@@ -83,14 +89,15 @@ fn current_untyped(owner: &mut Owner, learnt: Learnt) -> bool {
     // SAFETY: these helpers take nothing; the accessors do address arithmetic only.
     unsafe {
         let task = bpf_get_current_task() as *const RawTask;
-        if copy::<u32>(core_task_flags_at(task)) & PF_KTHREAD != 0 {
+        let tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        if copy::<u32>(core_task_flags_at(task)) & PF_KTHREAD != 0 || tgid == TRACER.load() {
             return false;
         }
         let leader: *const RawTask = copy(core_task_group_leader_at(task));
         owner.start_ns = copy(core_task_start_boottime_at(leader));
         owner.comm = copy(core_task_comm_at(leader));
         owner.cgroup_id = bpf_get_current_cgroup_id();
-        owner.tgid = (bpf_get_current_pid_tgid() >> 32) as u32;
+        owner.tgid = tgid;
         owner.uid = bpf_get_current_uid_gid() as u32;
     }
     owner.learnt = learnt;

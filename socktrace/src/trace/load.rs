@@ -1,9 +1,9 @@
 //! Loading, attaching, reading, detaching.
 
 use std::collections::BTreeMap;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
-use std::{fs, str};
+use std::{fs, process, str};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, Program, ProgramError};
@@ -292,17 +292,17 @@ impl Tracer {
 
     /// Detaches and unloads the programs. What is in the ring can still be read.
     pub fn detach(&mut self) {
-        self.count_reentered();
-        self.attached = None;
+        let Some(ebpf) = self.attached.take() else { return };
+        let programs: Vec<OwnedFd> =
+            descriptors(&ebpf).filter_map(|fd| fd.try_clone_to_owned().ok()).collect();
+        drop(ebpf);
+        await_running_programs();
+        self.reentered = programs.iter().filter_map(|fd| recursion_misses(fd.as_fd())).sum();
     }
 
     fn count_reentered(&mut self) {
         let Some(ebpf) = &self.attached else { return };
-        self.reentered = ebpf
-            .programs()
-            .filter_map(|(_, program)| program.fd().ok())
-            .filter_map(|fd| recursion_misses(fd.as_fd()))
-            .sum();
+        self.reentered = descriptors(ebpf).filter_map(recursion_misses).sum();
     }
 }
 
@@ -311,6 +311,19 @@ impl AsRawFd for Tracer {
     fn as_raw_fd(&self) -> RawFd {
         self.ring.as_raw_fd()
     }
+}
+
+fn descriptors(ebpf: &Ebpf) -> impl Iterator<Item = BorrowedFd<'_>> {
+    ebpf.programs().filter_map(|(_, program)| program.fd().ok()).map(AsFd::as_fd)
+}
+
+/// A program that was detached may still run on another CPU, and what it has reserved in the ring but
+/// not submitted hides all that lies behind. No program runs on beyond a grace period of RCU, which
+/// this waits for; where the kernel refuses (nohz_full), nothing is worse than without.
+fn await_running_programs() {
+    const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
+    // SAFETY: the call takes three numbers.
+    unsafe { libc::syscall(libc::SYS_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0) };
 }
 
 /// Kernels since 5.12 tell it.
@@ -337,6 +350,7 @@ fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya
     let tell_transitions = u8::from(plan.wanted == Wanted::Everything);
     let tell_resets = u8::from(matches!(plan.wanted, Wanted::Everything | Wanted::Digest));
     let has_probe = u8::from(plan.probe.is_some());
+    let tracer = number_of_this_process().unwrap_or(0);
     EbpfLoader::new()
         .btf(Some(kernel))
         .map_max_entries("RECORDS", plan.ring_size.bytes())
@@ -350,9 +364,18 @@ fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya
         .override_global("TELL_TRANSITIONS", &tell_transitions, true)
         .override_global("TELL_RESETS", &tell_resets, true)
         .override_global("HAS_PROBE", &has_probe, true)
+        .override_global("TRACER", &tracer, true)
         .override_global(aya_log::LEVEL, &log_level, true)
         .verifier_log_level(VerifierLogLevel::DEBUG)
         .load(OBJECT)
+}
+
+/// The pid of this process as the programs see it; `None` in a pid namespace, where it has another.
+fn number_of_this_process() -> Option<u32> {
+    // The inode of the first pid namespace is fixed.
+    const FIRST: &str = "pid:[4026531836]";
+    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
+    (namespace.as_os_str() == FIRST).then(process::id)
 }
 
 fn attach_accept(ebpf: &mut Ebpf, kernel: &Btf) -> Result<(), ProgramError> {

@@ -12,6 +12,8 @@ use aya::programs::{Iter, Program};
 use aya::{Btf, Ebpf};
 use rustix::io::Errno;
 
+use crate::say::complain;
+
 /// The walk, while it goes on.
 pub struct Seeding(Option<JoinHandle<io::Result<()>>>);
 
@@ -30,10 +32,13 @@ impl Seeding {
             .map(|walk| Seeding(Some(walk)))
     }
 
-    /// How it ended, once, when it has.
-    pub fn result(&mut self) -> Option<io::Result<()>> {
-        let walk = self.0.take_if(|walk| walk.is_finished())?;
-        Some(walk.join().unwrap_or_else(|_| Err(io::Error::other("it panicked"))))
+    /// Says, once it has ended, if it failed.
+    pub fn report(&mut self) {
+        let Some(walk) = self.0.take_if(|walk| walk.is_finished()) else { return };
+        let result = walk.join().unwrap_or_else(|_| Err(io::Error::other("it panicked")));
+        if let Err(error) = result {
+            complain(&format!("cannot look for the sockets older than the trace: {error}"));
+        }
     }
 }
 
@@ -44,7 +49,7 @@ fn iterator(program: &mut Iter, kernel: &Btf) -> anyhow::Result<File> {
 }
 
 fn read_to_end(mut walk: File) -> io::Result<()> {
-    // It writes nothing.
+    // A byte for each file: after so many, the walk lets go of those that were closed meanwhile.
     let mut buffer = [0; 64];
     loop {
         match walk.read(&mut buffer) {
