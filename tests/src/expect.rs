@@ -3,18 +3,16 @@
 
 use std::net::SocketAddr;
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
 
 use crate::driver::{Actor, Sock, Span};
 use crate::process::{Running, socktrace};
 
-/// What an interrupt may be late by on a loaded machine. Times before the system call began are
-/// wrong without mercy.
-const LATE_US: u64 = 100_000;
 /// The tool learns the distance between two clocks once, and each of them is read with a
-/// microsecond's grain.
-const EARLY_US: u64 = 1_000;
+/// microsecond's grain. Beyond that, times outside of the system call are wrong without mercy.
+const GRAIN_US: u64 = 1_000;
 
 /// The life of a socket as the driver saw it.
 #[derive(Debug, Clone)]
@@ -71,12 +69,13 @@ impl Life {
         }
     }
 
-    /// Of an accepted socket whose peer closed first. It was opened when its client was.
+    /// Of an accepted socket whose peer closed first. It was opened after its client was, and before
+    /// it was accepted.
     pub fn of_server(sock: &Sock, owner: &Actor, client: &Sock, ended_at: Span) -> Life {
         Life {
             owner: Some(owned(owner, learnt_of_acceptors())),
             opened: Some("passive"),
-            opened_at: Some(client.made),
+            opened_at: Some(client.made.until(sock.made)),
             states: PASSIVE.to_vec(),
             closed_by: Some("peer"),
             generation: 0,
@@ -135,7 +134,8 @@ impl Life {
     }
 
     fn check_times(&self, left: &mut Map<String, Value>, wrong: &mut Vec<String>) {
-        let ended = self.ended_at;
+        // When an interrupt comes is not said; but nothing is told that has not happened.
+        let ended = Span { after_us: now_us(), ..self.ended_at };
         let (opened, duration) = match self.opened_at {
             Some(at) => {
                 let shortest = ended.before_us.saturating_sub(at.after_us);
@@ -173,10 +173,16 @@ impl Life {
 fn is_within(is: Option<u64>, wanted: Option<Span>) -> bool {
     match (is, wanted) {
         (Some(is), Some(wanted)) => {
-            (wanted.before_us.saturating_sub(EARLY_US)..=wanted.after_us + LATE_US).contains(&is)
+            (wanted.before_us.saturating_sub(GRAIN_US)..=wanted.after_us + GRAIN_US).contains(&is)
         }
         (is, wanted) => is.is_none() && wanted.is_none(),
     }
+}
+
+/// The time since the epoch: what was told before is not later.
+pub fn now_us() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.expect("it is after 1970").as_micros() as u64
 }
 
 /// An owner as events have it, but for the cgroup.
@@ -214,6 +220,11 @@ pub fn without_cgroups(mut owners: Value) -> Value {
 /// An end of a connection as events have it.
 pub fn end(addr: SocketAddr) -> Value {
     json!({ "addr": addr.ip().to_string(), "port": addr.port() })
+}
+
+/// Whether it happened in the network namespace of this thread: others have the same addresses.
+pub fn is_here(event: &Value) -> bool {
+    event["netns"] == netns()
 }
 
 /// The inode of the network namespace of this thread.

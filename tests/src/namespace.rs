@@ -3,7 +3,7 @@
 //! The namespace belongs to a thread of the test and to the processes started from it, so it ends
 //! with them, whether the test passes or panics.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::Ipv4Addr;
 use std::os::fd::{AsFd, AsRawFd};
 use std::panic::resume_unwind;
@@ -12,6 +12,8 @@ use std::thread;
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
+
+use crate::wait;
 
 /// Runs `body` on a thread in a new network namespace in which only `lo` exists, and is up.
 ///
@@ -74,6 +76,24 @@ fn ip(words: &str) {
 fn raise_loopback() {
     change_interface(b"lo", libc::SIOCSIFFLAGS, |request| {
         request.ifr_ifru.ifru_flags = libc::IFF_UP as libc::c_short;
+    });
+}
+
+/// Waits until no TCP socket of this namespace is on its way to its end: closed ones may be for as
+/// long as their last packets wait for a CPU.
+pub fn await_closed() {
+    const TIME_WAIT: &str = "06";
+    const LISTEN: &str = "0A";
+    wait::until("sockets to be closed", || {
+        let is_over = |table: &str| {
+            let table = fs::read_to_string(table).expect("a thread has a network");
+            let mut states = table.lines().skip(1).map(|line| line.split_whitespace().nth(3));
+            states.all(|state| matches!(state, Some(TIME_WAIT | LISTEN)))
+        };
+        ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"]
+            .into_iter()
+            .all(is_over)
+            .then_some(())
     });
 }
 

@@ -84,6 +84,18 @@ pub fn with_file(command: &mut Command, file: &'static str, replacement: &Path) 
     }
 }
 
+/// Has the program run with tracefs in its place, whether or not it is mounted there.
+pub fn with_tracefs(command: &mut Command) {
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(|| {
+            unshare_unsafe(UnshareFlags::NEWNS)?;
+            mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+            Ok(mount("none", "/sys/kernel/tracing", "tracefs", MountFlags::empty(), None)?)
+        });
+    }
+}
+
 /// A process with its output read line by line. Dropping it kills it; so does the end of the
 /// thread that started it, even by SIGKILL.
 pub struct Running {
@@ -143,6 +155,19 @@ impl Running {
 
     pub fn pid(&self) -> Pid {
         Pid::from_child(&self.child)
+    }
+
+    /// Waits until it knows whose the sockets are that are older than its trace.
+    pub fn await_walk(&self) {
+        let folder = format!("/proc/{}/task", self.child.id());
+        wait::until("the end of the walk over older sockets", || {
+            let mut threads = fs::read_dir(&folder).expect("the process has ended").flatten();
+            let walks = threads.any(|thread| {
+                let name = fs::read_to_string(thread.path().join("comm"));
+                name.is_ok_and(|name| name == "older sockets\n")
+            });
+            (!walks).then_some(())
+        });
     }
 
     /// The eBPF programs that it has loaded.

@@ -63,6 +63,7 @@ pub enum Flag {
     InnerPids,
     Watch,
     Window,
+    RingSize,
     Owners,
     Explain,
 }
@@ -189,6 +190,13 @@ const OWN_DEFINITIONS: &[Definition] = &[
         long: "window",
         value: Some("TIME"),
         help: "list after TIME (5s, 500ms), with the TCP sockets that are gone by then",
+    },
+    Definition {
+        flag: Flag::RingSize,
+        short: None,
+        long: "ring-size",
+        value: Some("SIZE"),
+        help: "memory for what --window has not read yet: a power of two, such as 8M",
     },
     long_switch(Flag::InnerPids, "nspid", "show the pid inside the container with -p"),
     Definition {

@@ -15,6 +15,7 @@ use crate::render::json::listing::Framing;
 use crate::render::show::{Header, Holders, Layout, NumberStyle, Queues, Show};
 use crate::say::Name;
 use crate::socket::{Family, FamilySet, State, StateSet, Table, TableSet};
+use crate::trace::RingSize;
 
 /// What to do.
 #[derive(Debug)]
@@ -35,6 +36,8 @@ pub struct Plan {
     pub format: Format,
     /// How often to list again.
     pub watch: Option<Duration>,
+    /// How much of what --window sees can wait to be read.
+    pub ring_size: RingSize,
     /// Whether addresses are shown by the names of their hosts.
     pub resolve_hosts: bool,
     pub netns: Scope,
@@ -174,6 +177,8 @@ pub enum PlanError {
     Watch(String),
     #[error("a time such as 5s, 500ms or 2m is wanted in place of \"{0}\"")]
     Window(String),
+    #[error("for --ring-size, {0}")]
+    RingSize(String),
     #[error(
         "--watch lists what there is: it cannot be used with --events, --kill, --diag or --window"
     )]
@@ -241,6 +246,7 @@ impl Plan {
             show: Show::default(),
             format: Format::default(),
             watch: None,
+            ring_size: RingSize::DEFAULT,
             resolve_hosts: false,
             netns: Scope::Here,
             owners: Source::default(),
@@ -362,6 +368,9 @@ impl Plan {
                 let text = value.to_string_lossy();
                 let window = duration(&text).map_err(|_| PlanError::Window(text.into_owned()))?;
                 self.task = Task::Window(window);
+            }
+            Flag::RingSize => {
+                self.ring_size = value.to_string_lossy().parse().map_err(PlanError::RingSize)?;
             }
             Flag::InnerPids => show.inner_pids = true,
             Flag::Ipv4 => select.family(Family::Inet),

@@ -11,6 +11,7 @@ mod output;
 #[cfg(fuzzing)]
 mod replay;
 mod settle;
+pub mod signals;
 mod tally;
 pub mod window;
 
@@ -317,9 +318,7 @@ impl<W: Write + AsFd> Session<W> {
             self.output.loss(&loss);
         }
         self.losses = losses;
-        if let Some(Err(error)) = self.seeding.as_mut().and_then(Seeding::result) {
-            complain(&format!("cannot look for the sockets older than the trace: {error}"));
-        }
+        self.seeding.iter_mut().for_each(Seeding::report);
         Ok(self.output.check_reader()?)
     }
 

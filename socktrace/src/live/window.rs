@@ -1,12 +1,12 @@
 //! The connections that end within a stretch of time, for whoever lists what there was.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::TICK;
 use super::lives::Lives;
+use super::signals::HeldSignals;
 use crate::event::{Event, SinceBoot};
 use crate::render::event::since_boot;
 use crate::trace::{Losses, Refusal, Seeding, TracePlan, Tracer};
@@ -14,7 +14,7 @@ use crate::trace::{Losses, Refusal, Seeding, TracePlan, Tracer};
 pub struct Window {
     tracer: Tracer,
     /// Goes on beside it: whose older sockets are.
-    _seeding: Option<Seeding>,
+    seeding: Option<Seeding>,
     lives: Lives,
     ended: Vec<Event>,
 }
@@ -23,21 +23,22 @@ impl Window {
     /// From here on, connections are seen to end.
     pub fn open(plan: &TracePlan) -> Result<Window, Refusal> {
         let (tracer, seeding) = Tracer::start(plan)?;
-        Ok(Window { tracer, _seeding: seeding, lives: Lives::default(), ended: Vec::new() })
+        Ok(Window { tracer, seeding, lives: Lives::default(), ended: Vec::new() })
     }
 
     pub fn tracer(&self) -> &Tracer {
         &self.tracer
     }
 
-    /// Lets so much time pass.
-    pub fn wait(&mut self, duration: Duration) {
-        let end = Instant::now() + duration;
+    /// Lets so much time pass, or less if a signal comes.
+    pub fn wait(&mut self, duration: Duration, signals: &HeldSignals) {
+        let end = Instant::now().checked_add(duration);
         loop {
             self.drain();
-            match end.saturating_duration_since(Instant::now()) {
-                Duration::ZERO => return,
-                left => sleep(left.min(TICK)),
+            self.seeding.iter_mut().for_each(Seeding::report);
+            let left = end.map_or(TICK, |end| end.saturating_duration_since(Instant::now()));
+            if left.is_zero() || signals.come_within(left.min(TICK)) {
+                return;
             }
         }
     }

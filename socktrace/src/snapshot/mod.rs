@@ -137,7 +137,9 @@ pub fn run(
         return Ok(watch::run(session, every, out)?);
     }
     let window = match session.plan.task {
-        Task::Window(duration) => Some(window::watch(&session.plan.select, duration)?),
+        Task::Window(duration) => {
+            Some(window::watch(&session.plan.select, duration, session.plan.ring_size)?)
+        }
         _ => None,
     };
     let ahead = session.read_ahead()?;

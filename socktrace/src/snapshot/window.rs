@@ -13,6 +13,7 @@ use super::{CANNOT_WRITE, Session, SnapshotError};
 use crate::cli::plan::Select;
 use crate::event::{self, Event, Life, Protocol, ResetReason, What};
 use crate::filter::{Missing, Occurred};
+use crate::live::signals::HeldSignals;
 use crate::live::window::Window;
 use crate::netns;
 use crate::owner::Owners;
@@ -21,7 +22,7 @@ use crate::say::complain;
 use crate::socket::{
     Cookie, Family, Gone, Inet, InetExt, Inode, PastOwner, Socket, State, Table, Timer,
 };
-use crate::trace::{LogLevel, RingSize, TracePlan, Wanted};
+use crate::trace::{LogLevel, Losses, RingSize, TracePlan, Wanted};
 
 /// Sockets that were listed, so that they are not listed again when they go.
 #[derive(Debug, Default)]
@@ -42,23 +43,30 @@ impl Listings {
     }
 }
 
-/// Watches TCP in the network namespace of this thread for so long.
-pub(super) fn watch(select: &Select, duration: Duration) -> Result<Window, SnapshotError> {
+/// Watches TCP in the network namespace of this thread for so long, or until a signal.
+pub(super) fn watch(
+    select: &Select,
+    duration: Duration,
+    ring_size: RingSize,
+) -> Result<Window, SnapshotError> {
     if ![Table::Tcp, Table::Mptcp].iter().any(|table| select.tables.contains(*table)) {
         complain("only TCP and MPTCP sockets are watched: no other that goes will be listed");
     }
+    let signals = HeldSignals::hold();
     let mut window = Window::open(&TracePlan {
         wanted: Wanted::Lives,
         netns: netns::current().and_then(|id| u32::try_from(id.0).ok()),
         family: None,
         probe: None,
-        ring_size: RingSize::DEFAULT,
+        ring_size,
         log: LogLevel::Off,
         verifier_log: false,
     })?;
     window.tracer().missing().iter().for_each(|what| complain(what));
-    complain(&format!("tracing TCP in this network namespace for {duration:?}"));
-    window.wait(duration);
+    complain(&format!(
+        "tracing TCP in this network namespace for {duration:?}; Ctrl-C lists at once"
+    ));
+    window.wait(duration, &signals);
     Ok(window)
 }
 
@@ -77,6 +85,9 @@ impl Session {
             window.tracer().reset_reasons().map(|(id, name)| (id.0, name.to_owned())).collect();
         let reason = |id: ResetReason| reasons.get(&id.0).map(String::as_str);
         let (ended, losses) = window.close()?;
+        for loss in losses.since(&Losses::default()) {
+            complain(&loss.to_string());
+        }
         for event in &ended {
             let What::Life(life) = &event.what else { continue };
             if self.listed.as_ref().is_some_and(|listed| listed.has(event.socket.cookie)) {
