@@ -32,6 +32,11 @@ impl Events {
         Events { running: Running::start(program), seen: Vec::new() }
     }
 
+    /// Waits until it knows whose the sockets are that are older than it.
+    pub fn await_walk(&self) {
+        self.running.await_walk();
+    }
+
     pub fn running(&self) -> &Running {
         &self.running
     }

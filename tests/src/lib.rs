@@ -16,6 +16,7 @@ pub mod process;
 pub mod pty;
 pub mod schema;
 pub mod skip;
+pub mod stage;
 mod sys;
 pub mod trace;
 pub mod wait;

@@ -2,18 +2,16 @@
 //! was sent twice, and says where it cannot.
 
 use socktrace_tests::driver::join;
-use socktrace_tests::events::Events;
 use socktrace_tests::expect::Life;
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::{actor, require_root};
+use socktrace_tests::stage::Stage;
+use socktrace_tests::{require_root, stage};
 
 #[test]
 fn after_a_clean_close_they_are_exact() {
     require_root!();
     in_namespace(|| {
-        let mut life = Events::start("life", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut life, client, server, listener } = stage!("life");
         for (there, back) in [(0, 0), (1, 0), (0, 1), (1000, 1), (65_536, 65_535), (9_000_000, 3)] {
             let (near, far) = join(&client, &server, &listener);
             // Whoever sends much has to be read meanwhile.
@@ -42,9 +40,7 @@ fn after_a_clean_close_they_are_exact() {
 fn after_a_reset_what_was_sent_is_told_and_labelled() {
     require_root!();
     in_namespace(|| {
-        let mut life = Events::start("life", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut life, client, server, listener } = stage!("life");
         let (near, far) = join(&client, &server, &listener);
         client.send(&near, 100_000);
         server.receive(&far, 100_000);
@@ -67,9 +63,7 @@ fn after_a_reset_what_was_sent_is_told_and_labelled() {
 fn what_was_sent_twice_counts_once() {
     require_root!();
     in_namespace(|| {
-        let mut life = Events::start("life", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut life, client, server, listener } = stage!("life");
         let (near, far) = join(&client, &server, &listener);
         server.deafen(&far);
         client.send(&near, 5000);

@@ -2,48 +2,51 @@
 //! exit code.
 
 use rustix::process::Signal;
-use socktrace_tests::driver::join;
+use serde_json::Value;
 use socktrace_tests::events::Events;
-use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::{actor, require_root};
+use socktrace_tests::expect::netns;
+use socktrace_tests::namespace::{await_closed, in_namespace};
+use socktrace_tests::stage::Stage;
+use socktrace_tests::{require_root, stage};
 
 const CONNECTIONS: usize = 200;
 
-fn burst(options: &[&str]) -> (Events, Vec<u64>) {
-    let life = Events::start("life", options);
-    let (client, server) = (actor!("client"), actor!("server"));
-    let listener = server.listen("127.0.0.1:0");
-    // While it cannot read, the ring fills.
-    life.running().signal(Signal::STOP);
+/// Opens and closes connections of this namespace, of which alone is told, while nobody reads the
+/// ring. Tells the cookies of both ends.
+fn burst(ring_size: &str) -> (Events, Vec<u64>) {
+    let here = format!("netns = {}", netns());
+    let stage = stage!("life", "--ring-size", ring_size, &here);
+    stage.events.running().signal(Signal::STOP);
     let mut cookies = Vec::new();
     for _ in 0..CONNECTIONS {
-        let (near, far) = join(&client, &server, &listener);
-        client.close(&near);
-        server.close(&far);
+        let (near, far) = stage.join();
+        stage.client.close(&near);
+        stage.server.close(&far);
         cookies.extend([near.cookie, far.cookie]);
     }
-    life.running().signal(Signal::CONT);
-    (life, cookies)
+    await_closed();
+    stage.events.running().signal(Signal::CONT);
+    let Stage { events, .. } = stage;
+    (events, cookies)
+}
+
+/// How many events it says that it lost.
+fn lost(events: &[Value]) -> u64 {
+    let counts = events.iter().filter(|event| event["event"] == "lost");
+    counts.map(|event| event["count"].as_u64().expect("a count")).sum()
 }
 
 #[test]
 fn what_the_ring_had_no_room_for_is_counted() {
     require_root!();
     in_namespace(|| {
-        let (life, cookies) = burst(&["--ring-size", "4K"]);
+        let (life, cookies) = burst("4K");
         life.running().await_message(|line| line.contains("lost").then_some(()));
         let ended = life.stop();
         assert_eq!(ended.finished.status.code(), Some(3), "{:#?}", ended.finished);
         let told = cookies.iter().filter(|cookie| !ended.of(**cookie).is_empty()).count();
-        let lost: u64 = ended
-            .all
-            .iter()
-            .filter(|event| event["event"] == "lost")
-            .map(|event| event["count"].as_u64().expect("a count"))
-            .sum();
         assert!(told > 0 && told < cookies.len(), "{told} were told");
-        // Others may run beside this test, and are lost as well.
-        assert!(told as u64 + lost >= cookies.len() as u64, "{told} were told, {lost} lost");
+        assert_eq!(told as u64 + lost(&ended.all), cookies.len() as u64, "{told} were told");
         for event in ended.all.iter().filter(|event| event["event"] == "lost") {
             assert!(event["cause"].is_string() && event["cpu"].is_u64(), "{event:#}");
         }
@@ -54,7 +57,10 @@ fn what_the_ring_had_no_room_for_is_counted() {
 fn the_usual_ring_holds_a_burst() {
     require_root!();
     in_namespace(|| {
-        let (life, cookies) = burst(&[]);
+        let (mut life, cookies) = burst("8M");
+        for cookie in &cookies {
+            life.await_life(*cookie);
+        }
         let ended = life.stop();
         ended.assert_complete();
         for cookie in cookies {

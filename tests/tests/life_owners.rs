@@ -7,9 +7,10 @@ use rustix::process::Signal;
 use serde_json::{Value, json};
 use socktrace_tests::driver::{Actor, Kind, join};
 use socktrace_tests::events::Events;
-use socktrace_tests::expect::{Life, learnt_of_acceptors, owned, without_cgroups};
+use socktrace_tests::expect::{Life, is_here, learnt_of_acceptors, owned, without_cgroups};
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::{actor, require_root};
+use socktrace_tests::stage::Stage;
+use socktrace_tests::{actor, require_root, stage};
 
 fn owners(life: &Value) -> Value {
     without_cgroups(life["owners"].clone())
@@ -59,13 +60,12 @@ fn a_worker_owns_what_it_accepted_from_the_listener_of_its_parent() {
 fn what_nobody_accepted_belongs_to_the_owner_of_the_listener() {
     require_root!();
     in_namespace(|| {
-        let mut life = Events::start("life", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut life, client, server, listener } = stage!("life");
         let near = client.connect(listener.local);
         client.close(&near);
         server.close(&listener);
-        let event = life.await_event(|event| event["peer"]["port"] == near.local.port());
+        let event =
+            life.await_event(|event| is_here(event) && event["peer"]["port"] == near.local.port());
         assert_eq!(event["opened"], "passive");
         assert_eq!(owners(&event), json!([owned(&server, "listener")]));
     });
@@ -116,9 +116,7 @@ fn an_accepted_socket_that_is_passed_on_belongs_to_who_used_it() {
 fn a_socket_that_is_inherited_by_a_fork_stays_with_who_opened_it() {
     require_root!();
     in_namespace(|| {
-        let mut life = Events::start("life", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut life, client, server, listener } = stage!("life");
         let (near, far) = join(&client, &server, &listener);
         let child = client.fork("child");
         client.close(&near);
@@ -220,9 +218,7 @@ fn cgroup_id(actor: &Actor) -> Option<u64> {
 fn whoever_runs_when_a_timer_ends_a_connection_does_not_own_it() {
     require_root!();
     in_namespace(|| {
-        let mut life = Events::start("life", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut life, client, server, listener } = stage!("life");
         let (near, far) = join(&client, &server, &listener);
         server.deafen(&far);
         client.set(&near, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, 300);

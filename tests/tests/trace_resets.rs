@@ -5,9 +5,10 @@ use rustix::io::Errno;
 use serde_json::Value;
 use socktrace_tests::driver::{Kind, join, parse};
 use socktrace_tests::events::Events;
-use socktrace_tests::expect::end;
+use socktrace_tests::expect::{end, is_here};
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::{actor, require_root};
+use socktrace_tests::stage::Stage;
+use socktrace_tests::{actor, require_root, stage};
 
 fn is_reset(event: &Value, cookie: u64, direction: &str) -> bool {
     event["event"] == "reset" && event["cookie"] == cookie && event["direction"] == direction
@@ -24,9 +25,7 @@ fn assert_reason(event: &Value, wanted: &str) {
 fn an_abortive_close_is_sent_by_one_and_received_by_the_other() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Events::start("trace", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut trace, client, server, listener } = stage!("trace");
         let (near, far) = join(&client, &server, &listener);
         client.linger_zero(&near);
         client.close(&near);
@@ -54,9 +53,7 @@ fn an_abortive_close_is_sent_by_one_and_received_by_the_other() {
 fn unread_data_makes_the_close_a_reset() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Events::start("trace", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut trace, client, server, listener } = stage!("trace");
         let (near, far) = join(&client, &server, &listener);
         client.send(&near, 10);
         server.close(&far);
@@ -78,7 +75,8 @@ fn a_closed_port_answers_without_a_socket() {
         let (_, result) = client.try_connect(&sock, parse("127.0.0.1:9"));
         assert_eq!(result, Err(Errno::CONNREFUSED));
         let event = trace.await_event(|event| {
-            event["event"] == "reset"
+            is_here(event)
+                && event["event"] == "reset"
                 && event["direction"] == "sent"
                 && event["local"]["port"] == 9
                 && event["peer"]["port"] == 50505

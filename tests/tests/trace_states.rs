@@ -4,9 +4,10 @@
 use serde_json::{Value, json};
 use socktrace_tests::driver::{Kind, Sock, join, parse};
 use socktrace_tests::events::{Ended, Events, path};
-use socktrace_tests::expect::{end, netns, owned, without_cgroups};
+use socktrace_tests::expect::{end, netns, now_us, owned, without_cgroups};
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::{actor, firewall, require_root, skip};
+use socktrace_tests::stage::Stage;
+use socktrace_tests::{actor, firewall, require_root, skip, stage};
 
 fn states<'a>(ended: &'a Ended, sock: &Sock) -> Vec<&'a Value> {
     ended.of(sock.cookie).into_iter().filter(|event| event["event"] == "state").collect()
@@ -16,9 +17,7 @@ fn states<'a>(ended: &'a Ended, sock: &Sock) -> Vec<&'a Value> {
 fn every_field_of_every_line_is_that_of_the_socket() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Events::start("trace", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut trace, client, server, listener } = stage!("trace");
         let (near, far) = join(&client, &server, &listener);
         client.send(&near, 5);
         server.receive(&far, 5);
@@ -74,7 +73,7 @@ fn every_field_of_every_line_is_that_of_the_socket() {
             (time(&far, "LAST-ACK"), ended_at),
             (time(&near, "TIME-WAIT"), ended_at),
         ] {
-            let range = span.before_us - 1000..=span.after_us + 100_000;
+            let range = span.before_us - 1000..=now_us();
             assert!(range.contains(&at), "{at} is not in {range:?}");
         }
     });
@@ -84,9 +83,7 @@ fn every_field_of_every_line_is_that_of_the_socket() {
 fn time_wait_is_told_where_it_begins_and_nowhere_else() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Events::start("trace", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut trace, client, server, listener } = stage!("trace");
         let (near, far) = join(&client, &server, &listener);
         client.close(&near);
         server.close(&far);
@@ -175,9 +172,7 @@ fn what_fails_says_why_on_the_line_where_it_does() {
 fn an_error_of_an_earlier_life_is_not_one_of_the_next() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Events::start("trace", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut trace, client, server, listener } = stage!("trace");
         let sock = client.socket(Kind::Tcp4);
         client.bind(&sock, "127.0.0.1:0");
         let (near, far) = join(&client, &server, &listener);
@@ -214,9 +209,7 @@ fn an_error_of_an_earlier_life_is_not_one_of_the_next() {
 fn a_fin_that_is_not_answered_leaves_the_path_as_it_was() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Events::start("trace", &[]);
-        let (client, server) = (actor!("client"), actor!("server"));
-        let listener = server.listen("127.0.0.1:0");
+        let Stage { events: mut trace, client, server, listener } = stage!("trace");
         let (near, far) = join(&client, &server, &listener);
         if !firewall::drop_packets(&format!("tcp dport {}", listener.local.port())) {
             skip!("nothing drops packets");

@@ -1,40 +1,27 @@
 //! `socktrace trace` reports the transitions of each socket, all of them and no others.
 
-use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
-use std::process;
+use std::net::SocketAddr;
 
 use rustix::process::Signal;
+use socktrace_tests::driver::{Actor, Kind, Sock, parse};
 use socktrace_tests::expect::learnt_of_acceptors;
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::require_root;
-use socktrace_tests::trace::{Line, Trace, cookie};
+use socktrace_tests::trace::{Line, Trace};
+use socktrace_tests::{actor, require_root};
 
 const ACTIVE: &[&str] = &["UNCONN", "SYN-SENT", "ESTAB", "FIN-WAIT-1", "FIN-WAIT-2", "TIME-WAIT"];
 const PASSIVE: &[&str] = &["LISTEN", "SYN-RECV", "ESTAB", "CLOSE-WAIT", "LAST-ACK", "UNCONN"];
 
-/// A connection that was opened, used and closed by the client first.
-struct Connection {
-    client: u64,
-    server: u64,
-    client_addr: SocketAddr,
-    server_addr: SocketAddr,
-}
-
-fn connect(listener: &TcpListener, to: SocketAddr) -> Connection {
-    let mut client = TcpStream::connect(to).unwrap();
-    let (mut server, peer) = listener.accept().unwrap();
-    let connection = Connection {
-        client: cookie(&client),
-        server: cookie(&server),
-        client_addr: client.local_addr().unwrap(),
-        server_addr: client.peer_addr().unwrap(),
-    };
-    assert_eq!(peer.port(), connection.client_addr.port());
-    client.write_all(&[7; 1000]).unwrap();
-    drop(client);
-    server.read_to_end(&mut Vec::new()).unwrap();
-    connection
+/// A connection that was opened, used and closed by the client first: both ends.
+fn connect(client: &Actor, server: &Actor, listener: &Sock, to: SocketAddr) -> (Sock, Sock) {
+    let near = client.connect(to);
+    let far = server.accept(listener);
+    client.send(&near, 1000);
+    client.close(&near);
+    server.receive(&far, 1000);
+    assert_eq!(server.receive_end(&far), Ok(()));
+    server.close(&far);
+    (near, far)
 }
 
 #[test]
@@ -43,19 +30,19 @@ fn each_transition_of_each_socket_is_there_once() {
     socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let mut trace = Trace::start(&[]);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let listening = cookie(&listener);
-        let addr = listener.local_addr().unwrap();
-        let connections: Vec<Connection> = (0..50).map(|_| connect(&listener, addr)).collect();
-        drop(listener);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen("127.0.0.1:0");
+        let connections: Vec<(Sock, Sock)> =
+            (0..50).map(|_| connect(&client, &server, &listener, listener.local)).collect();
+        server.close(&listener);
 
-        let ends = connections.iter().flat_map(|c| [c.client, c.server]);
-        let cookies: Vec<u64> = ends.chain([listening]).collect();
+        let ends = connections.iter().flat_map(|(near, far)| [near.cookie, far.cookie]);
+        let cookies: Vec<u64> = ends.chain([listener.cookie]).collect();
         trace.await_end(&cookies);
-        assert_eq!(trace.path(listening), ["UNCONN", "LISTEN", "UNCONN"]);
-        for connection in &connections {
-            assert_eq!(trace.path(connection.client), ACTIVE);
-            assert_eq!(trace.path(connection.server), PASSIVE);
+        assert_eq!(trace.path(listener.cookie), ["UNCONN", "LISTEN", "UNCONN"]);
+        for (near, far) in &connections {
+            assert_eq!(trace.path(near.cookie), ACTIVE);
+            assert_eq!(trace.path(far.cookie), PASSIVE);
         }
         let finished = trace.stop(Signal::INT);
         assert!(finished.status.success(), "{finished:?}");
@@ -68,35 +55,35 @@ fn addresses_owners_and_counters_are_those_of_the_socket() {
     socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let mut trace = Trace::start(&[]);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let connection = connect(&listener, listener.local_addr().unwrap());
-        trace.await_end(&[connection.client, connection.server]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen("127.0.0.1:0");
+        let (near, far) = connect(&client, &server, &listener, listener.local);
+        trace.await_end(&[near.cookie, far.cookie]);
 
-        let me = format!("[{}]", process::id());
-        for line in trace.of(connection.client) {
+        for line in trace.of(near.cookie) {
             assert_eq!(line.netid, "tcp");
-            assert_eq!(line.peer, connection.server_addr.to_string());
+            assert_eq!(line.peer, near.peer().to_string());
             // The kernel chooses the port after the first transition; it is filled in.
-            assert_eq!(line.local, connection.client_addr.to_string());
+            assert_eq!(line.local, near.local.to_string());
             if line.to != "SYN-SENT" {
                 assert_ne!(line.held, "-", "{line:?}");
             }
-            assert!(line.process.ends_with(&me), "{line:?}");
+            assert_eq!(line.process, format!("client[{}]", client.pid), "{line:?}");
         }
-        for line in trace.of(connection.server) {
-            assert_eq!(line.local, connection.server_addr.to_string());
+        for line in trace.of(far.cookie) {
+            assert_eq!(line.local, far.local.to_string());
             // Before, it is not accepted; until it is closed, the server does nothing to it.
             let own = match learnt_of_acceptors() {
                 "acceptor" => !["SYN-RECV", "ESTAB"].contains(&&*line.to),
                 _ => ["LAST-ACK", "UNCONN"].contains(&&*line.to),
             };
-            let process = if own { me.clone() } else { format!("{me}*") };
-            assert!(line.process.ends_with(&process), "{line:?}");
+            let mark = if own { "" } else { "*" };
+            assert_eq!(line.process, format!("server[{}]{mark}", server.pid), "{line:?}");
         }
         // SYN and FIN count as a byte each; of the peer, the FIN does.
-        let last = trace.of(connection.client).last().unwrap();
+        let last = trace.of(near.cookie).last().unwrap();
         assert_eq!(last.detail("bytes_acked"), Some("1002"));
-        let last = trace.of(connection.server).last().unwrap();
+        let last = trace.of(far.cookie).last().unwrap();
         assert_eq!(last.detail("bytes_received"), Some("1001"));
     });
 }
@@ -107,18 +94,20 @@ fn mapped_and_plain_ipv6_addresses_look_as_in_ss() {
     socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let mut trace = Trace::start(&[]);
-        let listener = TcpListener::bind("[::]:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let mapped = connect(&listener, SocketAddr::from(([127, 0, 0, 1], port)));
-        let plain = connect(&listener, (IpAddr::V6(Ipv6Addr::LOCALHOST), port).into());
-        trace.await_end(&[mapped.server, plain.server, plain.client]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen("[::]:0");
+        let port = listener.local.port();
+        let to = |host: &str| parse(&format!("{host}:{port}"));
+        let (mapped, mapped_far) = connect(&client, &server, &listener, to("127.0.0.1"));
+        let (plain, plain_far) = connect(&client, &server, &listener, to("[::1]"));
+        trace.await_end(&[mapped_far.cookie, plain_far.cookie, plain.cookie]);
 
-        let last = |cookie| trace.of(cookie).last().unwrap();
-        assert_eq!(last(mapped.server).local, format!("[::ffff:127.0.0.1]:{port}"));
-        let from = mapped.client_addr.port();
-        assert_eq!(last(mapped.server).peer, format!("[::ffff:127.0.0.1]:{from}"));
-        assert_eq!(last(plain.server).local, format!("[::1]:{port}"));
-        assert_eq!(last(plain.client).peer, format!("[::1]:{port}"));
+        let last = |sock: &Sock| trace.of(sock.cookie).last().unwrap();
+        assert_eq!(last(&mapped_far).local, format!("[::ffff:127.0.0.1]:{port}"));
+        let from = mapped.local.port();
+        assert_eq!(last(&mapped_far).peer, format!("[::ffff:127.0.0.1]:{from}"));
+        assert_eq!(last(&plain_far).local, format!("[::1]:{port}"));
+        assert_eq!(last(&plain).peer, format!("[::1]:{port}"));
     });
 }
 
@@ -128,12 +117,15 @@ fn a_refused_connection_says_so() {
     socktrace_tests::require_linux!(5, 12, "a trace tells no cookies");
     in_namespace(|| {
         let trace = Trace::start(&[]);
+        let client = actor!("client");
+        let sock = client.socket(Kind::Tcp4);
         // Nobody listens in a new namespace.
-        TcpStream::connect("127.0.0.1:9").unwrap_err();
+        client.try_connect(&sock, parse("127.0.0.1:9")).1.unwrap_err();
         let line = trace.running().await_line(|line| {
             let line = Line::parse(line);
-            (line.peer == "127.0.0.1:9" && line.to == "UNCONN").then_some(line)
+            (line.cookie == sock.cookie && line.to == "UNCONN").then_some(line)
         });
+        assert_eq!(line.peer, "127.0.0.1:9");
         assert_eq!(line.from, "SYN-SENT");
         assert_eq!(line.detail("error"), Some("ECONNREFUSED"));
     });

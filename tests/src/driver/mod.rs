@@ -14,7 +14,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr as UnixAddr, UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
-use std::rc::Rc;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use rustix::io::Errno;
@@ -34,7 +34,7 @@ pub struct Actor {
     pub name: String,
     pub uid: u32,
     channel: RefCell<BufReader<UnixStream>>,
-    meeting: Rc<UnixListener>,
+    meeting: Arc<UnixListener>,
     /// `None` for one that another forked.
     child: RefCell<Option<Child>>,
 }
@@ -71,7 +71,7 @@ impl Actor {
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let place = format!("socktrace-driver-{}-{count}", std::process::id());
         let addr = UnixAddr::from_abstract_name(&place).expect("the name is short");
-        let meeting = Rc::new(UnixListener::bind_addr(&addr).expect("no place to meet"));
+        let meeting = Arc::new(UnixListener::bind_addr(&addr).expect("no place to meet"));
         let mut command = Command::new(program);
         command.arg(&place).stdin(Stdio::null());
         // SAFETY: between fork and exec only prctl is called.
@@ -87,7 +87,7 @@ impl Actor {
         actor
     }
 
-    fn meet(meeting: Rc<UnixListener>, name: &str, pid: u32) -> Actor {
+    fn meet(meeting: Arc<UnixListener>, name: &str, pid: u32) -> Actor {
         let (channel, _) = meeting.accept().expect("an actor comes");
         channel.set_read_timeout(Some(DEADLINE)).expect("sockets have timeouts");
         let channel = RefCell::new(BufReader::new(channel));
@@ -279,7 +279,7 @@ impl Actor {
     pub fn fork(&self, name: &str) -> Actor {
         let (_, answer) = self.order(Order::Fork);
         let pid = answer.pid.expect("a fork has a pid");
-        let mut actor = Actor::meet(Rc::clone(&self.meeting), name, pid);
+        let mut actor = Actor::meet(Arc::clone(&self.meeting), name, pid);
         actor.uid = self.uid;
         actor.order(Order::Rename(name.to_owned()));
         actor
