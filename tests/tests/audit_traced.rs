@@ -18,9 +18,14 @@ const ADDRESS: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 1);
 /// That of another host.
 const FAR: Ipv4Addr = Ipv4Addr::new(10, 9, 9, 2);
 
-/// Audits while `body` runs, and ends the watch by Ctrl-C.
-fn watching(audit: Audit, body: impl FnOnce()) -> Report {
-    run(audit.watching("1h").command(), body)
+/// Audits while `body` runs, and ends the watch by Ctrl-C. Others on this host may do so much that
+/// events are lost: then it is done again.
+fn watching(audit: Audit, body: impl Fn()) -> Report {
+    wait::until("a trace without losses", || {
+        let report = run(audit.clone().watching("1h").command(), &body);
+        let is_complete = !report.unseen.iter().any(|what| what.contains("lost event"));
+        is_complete.then_some(report)
+    })
 }
 
 /// Waits until all that has been closed has come to its end, or to TIME-WAIT.

@@ -20,6 +20,11 @@ fn services_on_loopback_that_others_ask_for() {
     let reset = Resets { local: own, peer, is_refusal: true, is_sent: true, count: 3 };
     remote.traced = Some(Traced { resets: vec![reset], ..Traced::default() });
     assert_eq!(fired(&remote), [("loopback-only", CRITICAL)], "clients on other hosts");
+    let elsewhere = failing(own, 5, vec![]).traced.unwrap().failed_connects.remove(0);
+    let elsewhere = FailedConnects { is_here: false, ..elsewhere };
+    remote.traced.as_mut().unwrap().failed_connects = vec![elsewhere];
+    let what = &judged(&remote)[0].what;
+    assert!(what.contains("; 3 connects to"), "another namespace may have the address: {what}");
 }
 
 #[test]
