@@ -269,8 +269,10 @@ fn unseen(
     let rules = plan.rules.iter().filter(|rule| rule.needs == Needs::Tracing);
     let tracing = rules.map(|rule| rule.name).collect::<Vec<_>>().join(", ");
     if plan.watch.is_none() {
-        let rules = if tracing.is_empty() { String::new() } else { format!(", {tracing}") };
-        unseen.push(format!("rates and growth{rules}: they take --for 30s"));
+        let rules = plan.rules.iter().filter(|rule| rule.needs != Needs::Snapshot);
+        let names = ["rates and growth"].into_iter().chain(rules.map(|rule| rule.name));
+        let names = names.collect::<Vec<_>>().join(", ");
+        unseen.push(format!("{names}: they take --for 30s"));
     } else if let Some(refusal) = refusal
         && !tracing.is_empty()
     {

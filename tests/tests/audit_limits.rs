@@ -245,3 +245,37 @@ fn memory_of_tcp_that_comes_near_its_limit_is_told() {
 fn pages() -> f64 {
     sockstat("mem") as f64
 }
+
+/// A program that connects again and again, and does `with` each connection.
+struct Connecting(Child);
+
+impl Connecting {
+    fn start(server: &TcpListener, with: &str) -> Connecting {
+        let port = server.local_addr().unwrap().port();
+        let script =
+            format!("while exec {{fd}}<>/dev/tcp/127.0.0.1/{port}; do {with} sleep 0.02; done");
+        Connecting(Command::new("bash").args(["-c", &script]).spawn().expect("no bash"))
+    }
+}
+
+impl Drop for Connecting {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_process_that_opens_connections_and_closes_none_is_named() {
+    require_root!();
+    in_namespace(|| {
+        let (server, _) = listener(4096);
+        let audit = Audit::only("descriptor-growth").watching("3s");
+        let closing = Connecting::start(&server, "exec {fd}>&-;");
+        audit.finds_nothing();
+        drop(closing);
+        let leaking = Connecting::start(&server, "");
+        let report = audit.until("growth", |report| report.finding("descriptor-growth").is_some());
+        assert_eq!(report.pids("descriptor-growth"), [u64::from(leaking.0.id())], "{report:?}");
+    });
+}

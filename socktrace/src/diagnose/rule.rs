@@ -23,6 +23,8 @@ pub struct Rule {
 pub enum Needs {
     /// One look, or two a moment apart.
     Snapshot,
+    /// `--for`.
+    Watch,
     /// `--for`, and the privilege to trace.
     Tracing,
 }
@@ -31,6 +33,7 @@ impl Needs {
     pub fn name(self) -> &'static str {
         match self {
             Needs::Snapshot => "a snapshot",
+            Needs::Watch => "--for",
             Needs::Tracing => "--for, and the privilege to trace",
         }
     }

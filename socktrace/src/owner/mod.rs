@@ -14,6 +14,7 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
+pub use seniority::Ticks;
 pub use table::{DescriptorId, Holder, Owners, TaskId};
 pub use walk::WalkError;
 

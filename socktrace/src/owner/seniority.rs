@@ -15,11 +15,23 @@ use crate::socket::Inode;
 /// Opens sockets for others: socket activation.
 const INIT: u32 = 1;
 
+/// A moment in ticks of the clock since the host booted, as /proc tells when a process began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticks(u64);
+
+impl Ticks {
+    pub fn now() -> Ticks {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        let per_second = rustix::param::clock_ticks_per_second();
+        let [seconds, ns] = [now.tv_sec, now.tv_nsec].map(|part| u64::try_from(part).unwrap_or(0));
+        Ticks(seconds * per_second + ns * per_second / 1_000_000_000)
+    }
+}
+
 /// When a process began, and of which one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Birth {
-    /// Ticks of the clock since the host booted.
-    ticks: u64,
+    at: Ticks,
     parent: u32,
 }
 
@@ -52,7 +64,7 @@ impl Births {
             let birth = self.of(*pid);
             // Within a tick, a child comes after its parent.
             let is_child = birth.is_some_and(|birth| all.contains(&birth.parent));
-            (*pid == INIT, birth.map(|birth| birth.ticks), is_child, *pid)
+            (*pid == INIT, birth.map(|birth| birth.at), is_child, *pid)
         });
     }
 }
@@ -67,7 +79,7 @@ fn birth(stat: &[u8]) -> Option<Birth> {
     let mut fields = fields.split_ascii_whitespace();
     let parent = fields.nth(PARENT)?.parse().ok()?;
     let ticks = fields.nth(START - PARENT - 1)?.parse().ok()?;
-    Some(Birth { ticks, parent })
+    Some(Birth { at: Ticks(ticks), parent })
 }
 
 impl Owners {
@@ -81,6 +93,11 @@ impl Owners {
             self.births().sort(&mut pids);
         }
         pids
+    }
+
+    /// When a process began; `None` if it has exited.
+    pub fn birth(&self, pid: u32) -> Option<Ticks> {
+        self.births().of(pid).map(|birth| birth.at)
     }
 
     /// The process that answers for a socket.
@@ -101,7 +118,7 @@ mod tests {
     fn first(holders: &[(u32, u64, u32)]) -> Option<u32> {
         let births = Births::default();
         for &(pid, ticks, parent) in holders {
-            let birth = (ticks > 0).then_some(Birth { ticks, parent });
+            let birth = (ticks > 0).then_some(Birth { at: Ticks(ticks), parent });
             births.known.borrow_mut().insert(pid, birth);
         }
         let mut pids = holders.iter().map(|(pid, ..)| *pid).collect();
@@ -129,9 +146,10 @@ mod tests {
     fn a_birth_is_read_behind_the_name() {
         let fields: Vec<String> = (4..=52).map(|number| number.to_string()).collect();
         let stat = format!("7 (a) b)) S {}\n", fields.join(" "));
-        assert_eq!(birth(stat.as_bytes()), Some(Birth { ticks: 22, parent: 4 }));
+        assert_eq!(birth(stat.as_bytes()), Some(Birth { at: Ticks(22), parent: 4 }));
         assert_eq!(birth(b""), None);
         let own = Births::below(Path::new("/proc")).of(std::process::id());
         assert_eq!(own.map(|birth| birth.parent), Some(std::os::unix::process::parent_id()));
+        assert!(own.is_some_and(|birth| birth.at <= Ticks::now()));
     }
 }

@@ -140,6 +140,16 @@ impl Owners {
         self.tasks.iter().map(|task| (task.pid, self.text(task.comm)))
     }
 
+    /// How many descriptors of sockets each process has.
+    pub fn counts(&self) -> FxHashMap<u32, u64> {
+        let mut counts = FxHashMap::default();
+        for descriptor in &self.descriptors {
+            let task = self.tasks.get(descriptor.task.0 as usize);
+            task.into_iter().for_each(|task| *counts.entry(task.pid).or_default() += 1);
+        }
+        counts
+    }
+
     /// The holders of a socket, the newest first.
     pub fn holders(&self, inode: Inode) -> impl Iterator<Item = Holder<'_>> {
         let mut next = self.newest.get(&inode).copied().unwrap_or(NONE);

@@ -7,7 +7,7 @@ mod settings;
 use std::net::IpAddr;
 use std::time::Duration;
 
-pub use processes::{Doing, Executable, Process, Processes, Worker};
+pub use processes::{Doing, Executable, Growth, Process, Processes, Worker};
 use rustc_hash::FxHashMap;
 pub use settings::{Settings, TwReuse};
 

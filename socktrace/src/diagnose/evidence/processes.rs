@@ -38,7 +38,33 @@ pub struct Process {
     pub executable: Executable,
     pub descriptors: Option<u64>,
     pub descriptor_limit: Option<u64>,
+    /// How many descriptors are of sockets.
+    pub sockets: u64,
+    /// `None` if nobody asked to watch, or if it did not grow.
+    pub growth: Option<Growth>,
     pub doing: Vec<Doing>,
+}
+
+/// How the descriptors of a process became more while it was watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Growth {
+    pub first: u64,
+    pub last: u64,
+    /// From how many looks to the next there were more, and fewer.
+    pub rises: u32,
+    pub falls: u32,
+}
+
+impl Growth {
+    pub fn start(count: u64) -> Growth {
+        Growth { first: count, last: count, rises: 0, falls: 0 }
+    }
+
+    pub fn add(&mut self, count: u64) {
+        self.rises += u32::from(count > self.last);
+        self.falls += u32::from(count < self.last);
+        self.last = count;
+    }
 }
 
 /// The file that a process runs.

@@ -2,6 +2,7 @@
 //! and at the end of a watch; then at the processes that matter.
 
 mod addresses;
+mod growth;
 mod look;
 mod processes;
 mod settings;
@@ -15,10 +16,12 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 use rustc_hash::FxHashMap;
 
+use self::growth::Growing;
 use self::look::Look;
 use super::evidence::{Earlier, Evidence, Settings, Traced, Watch};
 use crate::container::Homes;
 use crate::owner::Owners;
+use crate::procfs;
 use crate::socket::{Cookie, Inode, State};
 
 /// After how long a look that saw something suspicious is repeated: long enough to tell what waits
@@ -40,6 +43,8 @@ pub struct Watcher {
     looks: u32,
     memory: FxHashMap<Cookie, Earlier>,
     unix_waiting: FxHashMap<Inode, u32>,
+    /// If somebody asked to watch.
+    growing: Option<Growing>,
     cost: Duration,
 }
 
@@ -55,8 +60,9 @@ impl Watcher {
         let unix_waiting =
             first.unix_listeners.iter().map(|socket| (socket.inode, socket.waiting)).collect();
         let last = first.clone();
+        let growing = asked.then(|| Growing::start(&procfs::root()));
         let cost = began.elapsed();
-        Ok(Watcher { asked, settings, first, last, looks: 1, memory, unix_waiting, cost })
+        Ok(Watcher { asked, settings, first, last, looks: 1, memory, unix_waiting, growing, cost })
     }
 
     /// When to look again, if nobody asked to watch: only if something may be wrong or may just be
@@ -84,6 +90,7 @@ impl Watcher {
     pub fn look(&mut self) -> Result<()> {
         self.last = Look::take(&self.settings, Some(&self.first))?;
         self.looks += 1;
+        self.growing.iter_mut().for_each(Growing::look);
         // What is not kept any more has become quiet.
         let now: FxHashMap<Cookie, (u32, u32)> = (self.last.tcp.kept.iter())
             .map(|socket| (socket.cookie, (socket.recv_q, socket.send_q)))
@@ -102,7 +109,8 @@ impl Watcher {
 
     /// Adds what the processes and settings tell, and ends the watch.
     pub fn finish(self, traced: Option<Traced>, owners: &Owners, homes: &Homes) -> Evidence {
-        let Watcher { asked, settings, first, last, looks, memory, unix_waiting, .. } = self;
+        let Watcher { asked, settings, first, last, looks, memory, unix_waiting, growing, .. } =
+            self;
         let span = last.at.duration_since(first.at);
         let mut evidence = Evidence {
             watch: Watch { span, looks, asked },
@@ -146,6 +154,9 @@ impl Watcher {
             listener.least_waiting = least.unwrap_or(listener.waiting);
         }
         processes::add(&mut evidence, owners, homes);
+        for process in evidence.processes.known.values_mut() {
+            process.growth = growing.as_ref().and_then(|all| all.of(process.pid, owners));
+        }
         evidence
     }
 }

@@ -28,12 +28,15 @@ pub(super) fn add(evidence: &mut Evidence, owners: &Owners, homes: &Homes) {
     }
     let here = fs::read_link("/proc/thread-self/ns/net").ok();
     let concerned: BTreeSet<u32> = processes.holders.values().flatten().copied().collect();
+    let sockets = owners.counts();
     for (pid, comm) in owners.processes() {
         let lives_here = || fs::read_link(root.join(format!("{pid}/ns/net"))).ok() == here;
         if !concerned.contains(&pid) && !lives_here() {
             continue;
         }
-        processes.known.entry(pid).or_insert_with(|| describe(&root, pid, comm, homes));
+        let known = processes.known.entry(pid);
+        known.or_insert_with(|| describe(&root, pid, comm, homes)).sockets =
+            sockets.get(&pid).copied().unwrap_or(0);
     }
     add_executables(&root, evidence, owners, &mut processes);
     add_doing(&root, evidence, owners, &mut processes);
@@ -69,7 +72,7 @@ fn describe(root: &Path, pid: u32, comm: &[u8], homes: &Homes) -> Process {
 }
 
 /// The size of the folder is their number, from Linux 6.2 on; before, it is 0.
-fn descriptors(folder: &Path) -> Option<u64> {
+pub(super) fn descriptors(folder: &Path) -> Option<u64> {
     let fds = folder.join("fd");
     match fs::metadata(&fds).ok()?.len() {
         0 => Some(fs::read_dir(fds).ok()?.count() as u64),

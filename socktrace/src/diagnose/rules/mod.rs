@@ -24,6 +24,7 @@ pub static RULES: &[&Rule] = &[
     &ports::EPHEMERAL_PORTS,
     &close_wait::CLOSE_WAIT,
     &resources::PROCESS_DESCRIPTORS,
+    &resources::DESCRIPTOR_GROWTH,
     &resources::HOST_DESCRIPTORS,
     &resources::TCP_MEMORY,
     &exposure::LOOPBACK_ONLY,

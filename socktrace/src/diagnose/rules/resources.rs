@@ -1,10 +1,11 @@
 //! Limits of the host and of processes: descriptors, memory.
 
-use crate::diagnose::evidence::Process;
+use crate::diagnose::evidence::{Process, Tcp};
 use crate::diagnose::finding::{
-    Finding, Owner, Severity, Sure, Table, Value, bytes, grouped, named,
+    Finding, Owner, Severity, Sure, Table, Value, bytes, counted, grouped, named, span,
 };
 use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::socket::State;
 
 pub(super) static PROCESS_DESCRIPTORS: Rule = Rule {
     name: "process-descriptors",
@@ -54,6 +55,106 @@ fn judge_process(case: &Case<'_>, process: &Process) -> Option<Finding> {
     finding.evidence = Table::new(&["descriptors", "limit", "percent", "owners"], vec![row]);
     finding.command = format!("ls -l /proc/{}/fd", process.pid);
     Some(finding)
+}
+
+pub(super) static DESCRIPTOR_GROWTH: Rule = Rule {
+    name: "descriptor-growth",
+    finds: "a process with sockets that opens descriptors and closes none",
+    needs: Needs::Watch,
+    thresholds: &[
+        Threshold {
+            name: "count",
+            value: 20.0,
+            unit: "descriptors more while it was watched, and at no look fewer than before",
+            reason: "of a process that closes what it opens, there are fewer now and then",
+        },
+        Threshold {
+            name: "left",
+            value: 3600.0,
+            unit: "seconds until the limit, for a warning",
+            reason: "at this pace somebody has to look at it today",
+        },
+    ],
+    why: "A leak ends at the limit, where accept(), socket() and open() fail with EMFILE. Connections \
+          that both sides keep open show in no state: only their number grows.",
+    advice: &[
+        "A program that has just started, or that gets more clients, grows too: watch it longer. A \
+         leak never stops.",
+        "If what grows are sockets, the command above tells towards whom: there the program opens \
+         connections, or accepts them, and keeps them.",
+    ],
+    judge: descriptor_growth,
+};
+
+fn descriptor_growth(case: &Case<'_>) -> Vec<Finding> {
+    let known = case.evidence.processes.known.values();
+    known.filter_map(|process| judge_growth(case, process)).collect()
+}
+
+fn judge_growth(case: &Case<'_>, process: &Process) -> Option<Finding> {
+    let growth = process.growth?;
+    let more = growth.last.saturating_sub(growth.first);
+    let is_steady = growth.falls == 0 && growth.rises * 2 >= case.evidence.watch.looks;
+    if !is_steady || (more as f64) < case.limit("count") || is_close_wait(case, process, more) {
+        return None;
+    }
+    let left = process.descriptor_limit.map(|limit| {
+        limit.saturating_sub(growth.last) as f64 / case.per_second(more).max(f64::MIN_POSITIVE)
+    });
+    let severity = match left {
+        Some(left) if left <= case.limit("left") => Severity::Warning,
+        _ => Severity::Note,
+    };
+    let who = vec![Owner::from(process)];
+    let until = match (left, process.descriptor_limit) {
+        (Some(left), Some(limit)) if severity > Severity::Note => {
+            format!(
+                ": at this pace it has all of its {} in {}",
+                grouped(limit),
+                span((left * 1e3) as u64)
+            )
+        }
+        _ => String::new(),
+    };
+    let mut finding = case.finding(
+        severity,
+        format!(
+            "{} opened {} in {} and closed none{until}",
+            named(&who),
+            counted(more, "descriptor"),
+            span(u64::try_from(case.evidence.watch.span.as_millis()).unwrap_or(u64::MAX)),
+        ),
+    );
+    finding.weight = more;
+    (finding.sure, finding.because) = (
+        Sure::Likely,
+        format!(
+            "there were more at {} of {} looks than before, and at none fewer",
+            growth.rises,
+            case.evidence.watch.looks.saturating_sub(1)
+        ),
+    );
+    let row = vec![
+        growth.first.into(),
+        growth.last.into(),
+        process.sockets.into(),
+        process.descriptor_limit.into(),
+        Value::Owners(who),
+    ];
+    let columns = &["descriptors_before", "descriptors", "sockets", "limit", "owners"];
+    finding.evidence = Table::new(columns, vec![row]);
+    finding.command = format!("socktrace states -a --by state,peer,port 'pid = {}'", process.pid);
+    Some(finding)
+}
+
+/// Whether it is CLOSE-WAIT that grows: then that is the finding.
+fn is_close_wait(case: &Case<'_>, process: &Process, more: u64) -> bool {
+    let processes = &case.evidence.processes;
+    let is_own = |socket: &&Tcp| {
+        socket.state == State::CloseWait
+            && processes.first_of(socket.inode).is_some_and(|first| first.pid == process.pid)
+    };
+    case.evidence.tcp.iter().filter(is_own).count() as u64 * 2 >= more
 }
 
 pub(super) static HOST_DESCRIPTORS: Rule = Rule {
