@@ -26,7 +26,8 @@ fn lines(args: &[&str]) -> Vec<Value> {
 fn counted(args: &[&str], key: &str) -> BTreeMap<String, u64> {
     let mut all = vec!["states", "--json-lines"];
     all.extend_from_slice(args);
-    let entry = |line: &Value| (line[key].to_string(), line["sockets"].as_u64().unwrap());
+    let entry =
+        |line: &Value| (line.pointer(key).unwrap().to_string(), line["sockets"].as_u64().unwrap());
     lines(&all).iter().map(entry).collect()
 }
 
@@ -49,8 +50,8 @@ fn states_are_those_of_the_listing() {
             *listed.entry(socket["state"].to_string()).or_default() += 1;
         }
         assert!(listed.len() >= 3, "{listed:?}");
-        assert_eq!(counted(&["-t", "--by", "state"], "state"), listed);
-        let waiting = counted(&["-t", "--by", "state", "state", "close-wait"], "state");
+        assert_eq!(counted(&["-t", "--by", "state"], "/state"), listed);
+        let waiting = counted(&["-t", "--by", "state", "state", "close-wait"], "/state");
         assert_eq!(waiting, [("\"CLOSE-WAIT\"".to_owned(), 10)].into());
     });
 }
@@ -67,13 +68,13 @@ fn processes_ports_and_peers_are_told_apart() {
         let server = TcpListener::bind("127.0.0.1:8080").unwrap();
         let _connections = pairs(&server, 12);
         let groups = lines(&["states", "-t", "--by", "process,port,peer", "--json-lines"]);
-        let connected = groups.iter().find(|group| group["peer_addr"] == "127.0.0.1").unwrap();
+        let connected = groups.iter().find(|group| group["peer"]["addr"] == "127.0.0.1").unwrap();
         assert_eq!(connected["sockets"], 24, "both ends of each");
         assert_eq!(connected["process"]["pid"], std::process::id());
         assert_eq!(connected["states"]["ESTAB"], 24);
-        let listening = groups.iter().find(|group| group["peer_addr"].is_null()).unwrap();
+        let listening = groups.iter().find(|group| group["peer"]["addr"].is_null()).unwrap();
         assert_eq!(listening["states"]["LISTEN"], 1);
-        let local = counted(&["-t", "--by", "sport", "state", "established"], "local_port");
+        let local = counted(&["-t", "--by", "sport", "state", "established"], "/local/port");
         assert_eq!(local["8080"], 12);
     });
 }

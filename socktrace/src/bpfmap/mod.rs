@@ -1,6 +1,6 @@
 //! Maps of socket-local BPF storage: what the kernel tells of them, and their values as text.
 //!
-//! [`print`] writes a value in terms of the types that the map was declared with. Knows neither
+//! [`print`] writes a value as text, in terms of the types that the map was declared with. Knows neither
 //! sockets nor columns.
 
 mod print;
@@ -13,6 +13,7 @@ use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
 pub use print::Layout;
+pub(crate) use print::{bits, signed, unsigned};
 
 use crate::bpf;
 use crate::btf::Btf;
@@ -75,13 +76,18 @@ impl ValueTypes {
     /// Appends a value in terms of its type; false if the type is not known or is of another size.
     #[must_use]
     pub fn write(&self, map: u32, value: &[u8], layout: Layout, out: &mut Vec<u8>) -> bool {
-        let known = self.known.borrow_mut().entry(map).or_insert_with(|| fetch(map)).clone();
-        match known {
-            Some(known) if known.size as usize == value.len() => {
-                print::value(&known.btf, known.id, value, layout, out)
-            }
-            _ => false,
-        }
+        self.with(map, value, |btf, id| print::value(btf, id, value, layout, out)).unwrap_or(false)
+    }
+
+    /// Hands the type of a value to `read`; `None` if it is not known or is of another size.
+    pub(crate) fn with<R>(
+        &self,
+        map: u32,
+        value: &[u8],
+        read: impl FnOnce(&Btf, u32) -> R,
+    ) -> Option<R> {
+        let known = self.known.borrow_mut().entry(map).or_insert_with(|| fetch(map)).clone()?;
+        (known.size as usize == value.len()).then(|| read(&known.btf, known.id))
     }
 }
 

@@ -167,16 +167,7 @@ impl Printer<'_> {
     }
 
     fn bit_field(&mut self, member: &Member, bytes: &[u8]) -> Option<()> {
-        let size = self.btf.size(member.of)?;
-        let shift = member.bit_offset % 8;
-        let mut wide = [0; 16];
-        let length = (shift + member.bits).div_ceil(8) as usize;
-        if size > 8 || member.bits > 64 {
-            return None;
-        }
-        wide[..length].copy_from_slice(bytes.get(..length)?);
-        // BTF counts the bits of little-endian machines from the lowest one.
-        let value = u128::from_le_bytes(wide) >> shift & ((1 << member.bits) - 1);
+        let value = bits(self.btf, member, bytes)?;
         self.scalar(format_args!("{value:#x}"));
         Some(())
     }
@@ -219,7 +210,22 @@ impl Printer<'_> {
     }
 }
 
-fn unsigned(bytes: &[u8]) -> Option<u64> {
+/// The bits of a bit field, in bytes that begin where it does.
+pub(crate) fn bits(btf: &Btf, member: &Member, bytes: &[u8]) -> Option<u64> {
+    let size = btf.size(member.of)?;
+    let shift = member.bit_offset % 8;
+    let mut wide = [0; 16];
+    let length = (shift + member.bits).div_ceil(8) as usize;
+    if size > 8 || member.bits > 64 {
+        return None;
+    }
+    wide[..length].copy_from_slice(bytes.get(..length)?);
+    // BTF counts the bits of little-endian machines from the lowest one.
+    let value = u128::from_le_bytes(wide) >> shift & ((1 << member.bits) - 1);
+    u64::try_from(value).ok()
+}
+
+pub(crate) fn unsigned(bytes: &[u8]) -> Option<u64> {
     Some(match bytes.len() {
         1 => bytes[0].into(),
         2 => u16::from_ne_bytes(bytes.try_into().ok()?).into(),
@@ -229,7 +235,7 @@ fn unsigned(bytes: &[u8]) -> Option<u64> {
     })
 }
 
-fn signed(bytes: &[u8]) -> Option<i64> {
+pub(crate) fn signed(bytes: &[u8]) -> Option<i64> {
     let value = unsigned(bytes)?.cast_signed();
     let unused = 64 - 8 * bytes.len();
     Some(value << unused >> unused)

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::json::Object;
 use super::json::address::ip;
 use super::json::listing::Framing;
+use super::json::local::unix_name;
 use super::listeners::Form;
 use super::show::Header;
 use super::table::{Align, Table};
@@ -42,18 +43,12 @@ impl CountsListing<'_, '_> {
 
     fn json(&self, out: &mut Vec<u8>, framing: Framing) {
         let groups = self.counts.groups();
-        let (open, between, close): (&[u8], &[u8], &[u8]) = match framing {
-            Framing::Array => (b"[", b",\n", b"]\n"),
-            Framing::Lines => (b"", b"\n", if groups.is_empty() { b"" } else { b"\n" }),
-        };
-        out.extend_from_slice(open);
+        let is_empty = groups.is_empty();
         for (number, (group, count)) in groups.into_iter().enumerate() {
-            if number > 0 {
-                out.extend_from_slice(between);
-            }
+            out.extend_from_slice(framing.before(number == 0));
             json(&mut Object::new(out), group, count, &self.counts, self.names);
         }
-        out.extend_from_slice(close);
+        out.extend_from_slice(framing.end(is_empty));
     }
 }
 
@@ -74,6 +69,7 @@ pub fn table(counts: &Counts<'_>, names: &Names) -> Table {
     let row = |keys: Vec<String>, count: Count| {
         let share = format!("{:.1}%", share(count, total));
         let states = has_states.then(|| states(count));
+            out.extend_from_slice(framing.after());
         keys.into_iter().chain([count.sockets.to_string(), share]).chain(states)
     };
     for (group, count) in counts.groups() {
@@ -154,8 +150,18 @@ pub fn json(
     counts: &Counts<'_>,
     names: &Names,
 ) {
-    for (key, part) in counts.by().iter().zip(group) {
-        member(object, *key, *part, counts, names);
+    let parts = || counts.by().iter().copied().zip(group.iter().copied());
+    for (key, part) in parts() {
+        if end_of(key).is_none() {
+            member(object, part, counts, names);
+        }
+    }
+    for end in ["local", "peer"] {
+        let mut of_end = parts().filter(|(key, _)| end_of(*key) == Some(end)).peekable();
+        if of_end.peek().is_some() {
+            let mut object = object.object(end);
+            of_end.for_each(|(_, part)| member(&mut object, part, counts, names));
+        }
     }
     object.value("sockets", count.sockets);
     object.value("share_percent", (share(count, counts.total()) * 100.0).round() / 100.0);
@@ -165,7 +171,16 @@ pub fn json(
     }
 }
 
-fn member(object: &mut Object<'_>, key: Key, part: Part, counts: &Counts<'_>, names: &Names) {
+/// The end of a socket that a key is about.
+fn end_of(key: Key) -> Option<&'static str> {
+    match key {
+        Key::Local | Key::LocalPort => Some("local"),
+        Key::Peer | Key::PeerPort => Some("peer"),
+        _ => None,
+    }
+}
+
+fn member(object: &mut Object<'_>, part: Part, counts: &Counts<'_>, names: &Names) {
     match part {
         Part::None => {}
         Part::Netid(table) => object.value("netid", table.netid()),
@@ -182,17 +197,8 @@ fn member(object: &mut Object<'_>, key: Key, part: Part, counts: &Counts<'_>, na
             names.cgroup(id, &mut path);
             object.bytes("cgroup", &path);
         }
-        Part::Addr(addr) if key == Key::Local => ip(object, "local_addr", &addr),
-        Part::Addr(addr) => ip(object, "peer_addr", &addr),
-        Part::Name(index) if key == Key::Local => object.bytes("local_path", counts.name(index)),
-        Part::Name(index) => object.bytes("peer_path", counts.name(index)),
-        Part::Port(port) => {
-            let key = match key {
-                Key::LocalPort => "local_port",
-                Key::PeerPort => "peer_port",
-                _ => "port",
-            };
-            object.value(key, port);
-        }
+        Part::Addr(addr) => ip(object, "addr", &addr),
+        Part::Name(index) => unix_name(object, Some(counts.name(index))),
+        Part::Port(port) => object.value("port", port),
     }
 }

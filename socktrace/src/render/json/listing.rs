@@ -3,9 +3,10 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use super::owner::Extras;
 use super::write::Object;
-use super::{home, owner, summary};
-use crate::bpfmap::{self, ValueTypes};
+use super::{bpf_value, home, owner, summary};
+use crate::bpfmap::ValueTypes;
 use crate::names::Names;
 use crate::netns::{self, Namespace};
 use crate::procfs::summary::Summary;
@@ -194,8 +195,8 @@ impl Members<'_> {
             Holders::Processes => HolderStyle::Process,
             Holders::Threads => HolderStyle::Thread,
         };
-        let inside = self.known.homes.filter(|_| self.show.inner_pids);
-        owner::owners(object, self.known.holders(inode), style, inside);
+        let extras = Extras { inner_pids: self.show.inner_pids, homes: self.show.container };
+        owner::owners(object, &self.known, [inode], style, extras);
     }
 
     pub(super) fn interface(&self, object: &mut Object<'_>, ifindex: u32) {
@@ -218,7 +219,7 @@ impl Members<'_> {
         }
     }
 
-    /// Each value as `--oneline` has it where its type is known, and in bytes.
+    /// Each value in terms of its type where that is known, and in bytes.
     pub(super) fn bpf_storage(&self, object: &mut Object<'_>, storages: &[BpfStorage<'_>]) {
         if storages.is_empty() {
             return;
@@ -227,10 +228,9 @@ impl Members<'_> {
         for BpfStorage { map_id, value } in storages {
             let mut entry = list.object();
             entry.value("map_id", map_id);
-            let mut text = Vec::new();
-            if self.value_types.write(*map_id, value, bpfmap::Layout::OneLine, &mut text) {
-                entry.bytes("value", text.trim_ascii());
-            }
+            self.value_types.with(*map_id, value, |btf, id| {
+                bpf_value::value(&mut entry, btf, id, value);
+            });
             entry.binary("bytes_hex", value);
         }
     }

@@ -200,7 +200,7 @@ impl Members<'_> {
 }
 
 /// `path`, or `abstract` without the NUL before it; neither for a socket without a name.
-fn unix_name(object: &mut Object<'_>, name: Option<&[u8]>) {
+pub fn unix_name(object: &mut Object<'_>, name: Option<&[u8]>) {
     match name {
         Some([0, name @ ..]) => object.bytes("abstract", name),
         // In the text of /proc/net.

@@ -7,10 +7,11 @@
 
 pub mod address;
 pub mod audit;
+mod bpf_value;
 pub mod home;
 mod inet;
 pub mod listing;
-mod local;
+pub mod local;
 pub mod owner;
 pub mod report;
 pub mod service;

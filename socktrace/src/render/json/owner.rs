@@ -1,10 +1,10 @@
 //! Who holds a socket.
 
+use super::home::home;
 use super::write::Object;
-use crate::container::Homes;
-use crate::owner::Holder;
+use crate::render::known::Known;
 use crate::render::users::HolderStyle;
-use crate::socket::PastOwner;
+use crate::socket::{Inode, PastOwner};
 
 /// `owners` of a socket that is no more.
 pub fn past(object: &mut Object<'_>, owner: Option<PastOwner<'_>>) {
@@ -16,21 +16,30 @@ pub fn past(object: &mut Object<'_>, owner: Option<PastOwner<'_>>) {
     }
 }
 
-/// `owners`: a list, empty where nobody is known to hold the socket. With `inside`, each has the pid
-/// in its own namespace too.
-pub fn owners<'a>(
+/// What is told of each owner on request.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Extras {
+    /// The pid in its own pid namespace.
+    pub inner_pids: bool,
+    /// Its container, pod or unit.
+    pub homes: bool,
+}
+
+/// `owners` of one socket, or of several that are one service: a list, empty where nobody is known to
+/// hold any.
+pub fn owners(
     object: &mut Object<'_>,
-    holders: impl Iterator<Item = Holder<'a>>,
+    known: &Known<'_>,
+    inodes: impl IntoIterator<Item = Inode>,
     style: HolderStyle,
-    inside: Option<&Homes>,
+    extras: Extras,
 ) {
     let mut list = object.array("owners");
-    for holder in holders {
+    for holder in inodes.into_iter().flat_map(|inode| known.holders(inode)) {
         let mut owner = list.object();
         owner.value("pid", holder.pid);
-        if let Some(pid) = inside.and_then(|homes| homes.inner_pid(holder.pid)) {
-            owner.value("nspid", pid);
-        }
+        let inner_pid = known.homes.filter(|_| extras.inner_pids);
+        owner.known("nspid", inner_pid.and_then(|homes| homes.inner_pid(holder.pid)));
         if style == HolderStyle::Thread {
             owner.value("tid", holder.tid);
         }
@@ -42,6 +51,10 @@ pub fn owners<'a>(
             if let Some(context) = context {
                 owner.bytes(key, context);
             }
+        }
+        let place = known.homes.filter(|_| extras.homes);
+        if let Some(place) = place.and_then(|homes| homes.of_process(holder.pid)) {
+            home(&mut owner, &place);
         }
     }
 }

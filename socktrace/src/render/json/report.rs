@@ -1,6 +1,7 @@
 //! The page of `socktrace report`.
 
 use super::address::inet_end;
+use super::owner::Extras;
 use super::time::Clock;
 use super::{Object, audit, owner, service, summary};
 use crate::render::counts;
@@ -51,5 +52,6 @@ fn talker(object: &mut Object<'_>, talker: &Talker, known: &Known<'_>) {
     object.value("bytes_received", talker.bytes_received);
     object.value("retrans", talker.total_retrans);
     object.value("rtt_us", talker.rtt_us);
-    owner::owners(object, known.holders(talker.inode), HolderStyle::Process, known.homes);
+    let extras = Extras { inner_pids: true, homes: true };
+    owner::owners(object, known, [talker.inode], HolderStyle::Process, extras);
 }

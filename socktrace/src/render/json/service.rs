@@ -1,5 +1,6 @@
 //! A line of `socktrace listen`.
 
+use super::owner::Extras;
 use super::write::Object;
 use super::{address, home, owner};
 use crate::listeners::{Queue, Service};
@@ -42,6 +43,6 @@ pub fn service(object: &mut Object<'_>, service: &Service, known: &Known<'_>) {
     if let Some(place) = &service.home {
         home::home(object, place);
     }
-    let holders = service.inodes.iter().flat_map(|inode| known.holders(*inode));
-    owner::owners(object, holders, HolderStyle::Process, known.homes);
+    let extras = Extras { inner_pids: true, homes: true };
+    owner::owners(object, known, service.inodes.iter().copied(), HolderStyle::Process, extras);
 }

@@ -145,6 +145,11 @@ impl<'a> Array<'a> {
         Object::new(self.out)
     }
 
+    pub fn array(&mut self) -> Array<'_> {
+        self.separate();
+        Array::new(self.out)
+    }
+
     fn separate(&mut self) {
         if !std::mem::replace(&mut self.is_empty, false) {
             self.out.push(b',');
