@@ -75,7 +75,7 @@ fuzz_target!(|bytes: &[u8]| {
     let mut lines = bytes.split(|byte| *byte == b'\n');
     let file = lines.next().filter(|line| !line.is_empty());
     let arguments: Vec<OsString> = lines.map(|line| OsString::from_vec(line.to_vec())).collect();
-    let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp, Table::Udp]) };
+    let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp, Table::Udp]), any_netns: false };
     let Ok(filter) = filter::parse(file, &arguments, scope, &Names) else { return };
     let Some(expr) = filter.expr else { return };
     // What is printed is a filter too, or refused with words.

@@ -4,8 +4,10 @@
 //! with them, whether the test passes or panics.
 
 use std::fs::{self, File};
+use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
 use std::panic::resume_unwind;
 use std::process::Command;
 use std::thread;
@@ -13,6 +15,7 @@ use std::thread;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
+use crate::sys::set_bytes;
 use crate::wait;
 
 /// Runs `body` on a thread in a new network namespace in which only `lo` exists, and is up.
@@ -46,10 +49,11 @@ impl Neighbour {
         let neighbour = Neighbour(in_namespace(own));
         let number = neighbour.0.as_raw_fd();
         let file = format!("/proc/{}/fd/{number}", std::process::id());
-        ip(&format!("link add near type veth peer name far netns {file}"));
+        let ip = |line: String| ip(&line.split(' ').collect::<Vec<_>>());
+        ip(format!("link add near type veth peer name far netns {file}"));
         let raise = |name: &str, addr| {
-            ip(&format!("address add {addr}/24 dev {name}"));
-            ip(&format!("link set {name} up"));
+            ip(format!("address add {addr}/24 dev {name}"));
+            ip(format!("link set {name} up"));
         };
         neighbour.run(|| raise("far", far));
         raise("near", near);
@@ -58,19 +62,77 @@ impl Neighbour {
 
     /// Runs `body` on a thread over there.
     pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
-        let there = || {
-            move_into_link_name_space(self.0.as_fd(), Some(LinkNameSpaceType::Network))
-                .expect("it is open");
-            body()
-        };
-        thread::scope(|scope| scope.spawn(there).join())
-            .unwrap_or_else(|panic| resume_unwind(panic))
+        run_inside(&self.0, body)
     }
 }
 
-fn ip(words: &str) {
-    let output = Command::new("ip").args(words.split(' ')).output().expect("ip does not run");
-    assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+/// The number of the namespace that a file stands for.
+pub fn netns_of(file: &str) -> u64 {
+    fs::metadata(file).unwrap_or_else(|error| panic!("{file}: {error}")).ino()
+}
+
+/// The number of the namespace of this thread.
+pub fn this_netns() -> u64 {
+    netns_of("/proc/thread-self/ns/net")
+}
+
+/// A namespace as `ip netns add` makes it, with `lo` up; gone when dropped.
+pub struct Named(String);
+
+impl Named {
+    /// The name begins with that, and is nobody else's.
+    pub fn new(name: &str) -> Named {
+        let named = Named(format!("{name}-{}", std::process::id()));
+        ip(&["netns", "add", &named.0]);
+        named.inside(raise_loopback);
+        named
+    }
+
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Its number.
+    pub fn id(&self) -> u64 {
+        netns_of(&self.file())
+    }
+
+    /// Runs `body` on a thread inside.
+    pub fn inside<T: Send>(&self, body: impl FnOnce() -> T + Send) -> T {
+        let file = File::open(self.file()).expect("the namespace is gone");
+        run_inside(&file, body)
+    }
+
+    fn file(&self) -> String {
+        format!("/run/netns/{}", self.0)
+    }
+}
+
+impl Drop for Named {
+    fn drop(&mut self) {
+        let _ = Command::new("ip").args(["netns", "del", &self.0]).status();
+    }
+}
+
+/// Binds a socket to an interface.
+pub fn on_device(socket: &OwnedFd, name: &str) -> io::Result<()> {
+    set_bytes(socket, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())
+}
+
+/// Runs `body` on a thread in the namespace of a file.
+fn run_inside<T: Send>(file: &File, body: impl FnOnce() -> T + Send) -> T {
+    let there = || {
+        move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))
+            .expect("it is open");
+        body()
+    };
+    thread::scope(|scope| scope.spawn(there).join()).unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Runs `ip`.
+pub fn ip(words: &[&str]) {
+    let output = Command::new("ip").args(words).output().expect("ip does not run");
+    assert!(output.status.success(), "ip {words:?}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn raise_loopback() {

@@ -10,6 +10,7 @@ use crate::process::{Finished, Running, socktrace};
 /// A line of the output.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Line {
+    pub netns: String,
     pub netid: String,
     pub cookie: u64,
     pub process: String,
@@ -27,6 +28,7 @@ impl Line {
         let mut word = || words.next().unwrap_or_else(|| panic!("a column is missing: {line:?}"));
         let _time = word();
         Line {
+            netns: word(),
             netid: word(),
             cookie: match word().as_str() {
                 // A reset that no socket sent.

@@ -186,7 +186,7 @@ fn the_kernel_and_we_agree_on_live_sockets() {
             resolve_hosts: false,
             proc_root: "/proc".into(),
         });
-        let scope = Scope { family: None, tables: TableSet::ALL };
+        let scope = Scope { family: None, tables: TableSet::ALL, any_netns: false };
         let mut diag = DiagSocket::open().unwrap();
         let mut matched = 0;
         for text in expressions() {

@@ -84,7 +84,7 @@ fn of_many_connections_the_one_that_was_asked_for_is_told() {
                 talkers.connect(&talkers.busy, 100);
             });
             assert_eq!(lines.len(), 1, "{filter}: {lines:?}");
-            assert_eq!(lines[0][4], format!("127.0.0.1:{port}"), "{filter}");
+            assert_eq!(lines[0][5], format!("127.0.0.1:{port}"), "{filter}");
             assert!(finished.status.success(), "{filter}: events were lost");
         }
     });

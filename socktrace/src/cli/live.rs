@@ -30,9 +30,13 @@ pub(super) struct Common {
     #[arg(short, long, conflicts_with = "numeric")]
     resolve: bool,
 
-    /// Only sockets of this network namespace
-    #[arg(short = 'N', long = "net", value_name = "NETNS")]
-    netns: Option<String>,
+    /// Only sockets of this network namespace: by its name, a PID, a file or a container
+    #[arg(short = 'N', long = "net", value_name = "NAME")]
+    netns: Option<OsString>,
+
+    /// The container, pod or systemd unit of each owner
+    #[arg(short = 'C', long)]
+    container: bool,
 
     /// One JSON object per line
     #[arg(short, long, alias = "json-lines")]
@@ -101,6 +105,7 @@ impl Common {
             format: if self.json { Format::Json } else { Format::Columns },
             header: !self.no_header,
             time: self.time,
+            container: self.container,
             names: self.resolve.then(|| NameOptions {
                 numeric: false,
                 resolve_hosts: true,

@@ -64,7 +64,7 @@ mod tests {
         assert_eq!(plan.ring_size, "1M".parse().unwrap());
         assert_eq!(plan.bpf_log, LogLevel::Debug);
         assert_eq!(plan.family, Some(Family::Inet6));
-        assert_eq!(plan.netns.as_deref(), Some("blue"));
+        assert_eq!(plan.netns, Some("blue".into()));
         assert_eq!(plan.time, TimeStyle::Delta);
     }
 

@@ -44,7 +44,7 @@ impl Predicate {
             Predicate::Port { side, compare, port } => {
                 port.matches(*compare, port_of(end(subject, *side)))
             }
-            Predicate::Device { ifindex } => subject.ifindex() == *ifindex,
+            Predicate::Device { ifindex, .. } => subject.ifindex() == *ifindex,
             Predicate::Mark { value, mask } => subject.mark() & mask == *value,
             Predicate::Cgroup { id, .. } => subject.cgroup_id() == *id,
             Predicate::Autobound => is_autobound(subject),

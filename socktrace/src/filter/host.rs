@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use super::error::ErrorKind;
 use super::glob::Glob;
 use super::tree::{Compare, Expr, Host, Port, Predicate, Prefix, Side};
-use super::{Lookup, Scope, Transport};
+use super::{Lookup, Scope, Transport, device};
 use crate::socket::{Family, Table};
 
 /// What an address says: the condition, and the family that the listing is narrowed to.
@@ -297,7 +297,7 @@ fn packet(text: &[u8], names: &dyn Lookup) -> Option<Host> {
 fn device_port(text: &[u8], names: &dyn Lookup) -> Option<Port> {
     match text {
         b"" | b"*" => Some(Port::ANY),
-        name => Some(Port(interface(name, names)? as i32)),
+        name => Some(Port(device::index(name, names)? as i32)),
     }
 }
 
@@ -321,11 +321,6 @@ fn split_once(text: &[u8]) -> (&[u8], Option<&[u8]>) {
         Some(colon) => (&text[..colon], Some(&text[colon + 1..])),
         None => (text, None),
     }
-}
-
-/// An interface by name, else by index; the index need not exist.
-pub(super) fn interface(text: &[u8], names: &dyn Lookup) -> Option<u32> {
-    names.interface(text).or_else(|| u32::try_from(c_number(text)?).ok())
 }
 
 /// `VALUE[/MASK]`, 32 bits each; higher bits are dropped, as `ss` does.

@@ -201,7 +201,7 @@ impl Program {
             // No IP socket has an address of another family.
             Predicate::Host { .. } => self.jump(fail),
             Predicate::Port { side, compare, port } => self.port(*side, *compare, *port, fail),
-            Predicate::Device { ifindex } if self.ops.device => {
+            Predicate::Device { ifindex, .. } if self.ops.device => {
                 self.op(DEV_COND, &ifindex.to_ne_bytes(), fail);
             }
             Predicate::Mark { value, mask } if self.ops.mark => {

@@ -6,6 +6,7 @@
 //! Nothing here reads a file or asks the system for a name: that is behind [`Lookup`] and [`Facts`].
 
 pub mod complete;
+mod device;
 mod error;
 pub mod eval;
 mod explain;
@@ -66,6 +67,8 @@ pub struct Scope {
     pub family: Option<Family>,
     /// Service names are looked up for the protocols of these tables.
     pub tables: TableSet,
+    /// Whether sockets of other network namespaces are asked for: an interface may be in one of them.
+    pub any_netns: bool,
 }
 
 /// The transport protocol that a service name is looked up for.

@@ -11,7 +11,7 @@ use super::lex::{Joint, Lexer, Token};
 use super::subject::{Name, StateOf};
 use super::tree::{Compare, Expr, Predicate};
 use super::words::{self, Connective, Kind, Operator, Operators, Word};
-use super::{Filter, Lookup, Scope, states, value};
+use super::{Filter, Lookup, Scope, device, states, value};
 use crate::socket::{Family, StateSet};
 
 /// How deep parentheses may nest: enough for any person, and little enough for any stack.
@@ -276,9 +276,11 @@ impl Parser<'_> {
                 host::port(text, side, compare, self.scope, self.names).map_err(refuse)?
             }
             Kind::Device => {
-                let ifindex = host::interface(text, self.names);
+                let ifindex = device::index(text, self.names)
+                    .or_else(|| self.scope.any_netns.then_some(device::NOWHERE));
                 plain(Predicate::Device {
                     ifindex: ifindex.ok_or_else(|| refuse(ErrorKind::Device))?,
+                    name: text.to_vec(),
                 })
             }
             Kind::Mark => {

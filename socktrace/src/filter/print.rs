@@ -111,7 +111,7 @@ fn write_predicate(
             let family = if prefixed { "inet" } else { "" };
             write!(f, "{word} {operator} {family}:{port}")
         }
-        Predicate::Device { ifindex } => write!(f, "dev {equality} {ifindex}"),
+        Predicate::Device { name, .. } => write!(f, "dev {equality} {}", Typed(name)),
         Predicate::Mark { value, mask: u32::MAX } => write!(f, "fwmark {equality} {value:#x}"),
         Predicate::Mark { value, mask } => write!(f, "fwmark {equality} {value:#x}/{mask:#x}"),
         Predicate::Cgroup { path, .. } => write!(f, "cgroup {equality} {}", Typed(path)),

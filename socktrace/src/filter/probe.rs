@@ -142,7 +142,7 @@ fn of_predicate(predicate: &Predicate, negated: bool) -> Option<Vec<Vec<Literal>
         }
         // No TCP socket has an address of another family.
         Predicate::Host { .. } => constant(negated),
-        Predicate::Device { ifindex } => one(
+        Predicate::Device { ifindex, .. } => one(
             exactly(word::NETNS, 32, u32::MAX.into(), (*ifindex).into(), known::SOCKET),
             negated,
         ),

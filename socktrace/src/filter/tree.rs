@@ -30,8 +30,10 @@ pub enum Predicate {
         compare: Compare,
         port: Port,
     },
+    /// The name is how it was typed; only the index counts when sockets are compared.
     Device {
         ifindex: u32,
+        name: Vec<u8>,
     },
     Mark {
         value: u32,
@@ -200,6 +202,17 @@ impl Expr {
                 Some(holds) => Verdict::Known(holds),
                 None => Verdict::Open(self.clone()),
             },
+        }
+    }
+
+    /// The same expression with other predicates: `change` gives those that take another's place.
+    pub fn with(&self, change: &dyn Fn(&Predicate) -> Option<Expr>) -> Expr {
+        let all = |parts: &[Expr]| parts.iter().map(|part| part.with(change)).collect();
+        match self {
+            Expr::And(parts) => Expr::And(all(parts)),
+            Expr::Or(parts) => Expr::Or(all(parts)),
+            Expr::Not(inner) => Expr::Not(Box::new(inner.with(change))),
+            Expr::Pred(predicate) => change(predicate).unwrap_or_else(|| self.clone()),
         }
     }
 

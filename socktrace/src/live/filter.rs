@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::os::fd::OwnedFd;
 
 use socktrace_common::probe::Probe;
 
@@ -12,9 +13,9 @@ use crate::filter::{
     Surroundings,
 };
 use crate::names::{NameOptions, Names};
-use crate::procfs;
 use crate::say::complain;
 use crate::socket::{Table, TableSet};
+use crate::{netns, procfs};
 
 /// What was typed of a filter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +27,15 @@ pub struct Asked {
     pub failed: bool,
 }
 
+/// Why there is nobody to judge.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum JudgeError {
+    #[error(transparent)]
+    Filter(#[from] FilterError),
+    #[error("the interfaces of the network namespace cannot be looked up: {0}")]
+    Netns(#[from] std::io::Error),
+}
+
 /// The expression, and what it is judged with.
 pub(super) struct Judge {
     expr: Expr,
@@ -35,8 +45,9 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// `None` if nothing was asked.
-    pub(super) fn new(asked: &Asked) -> Result<Option<Judge>, FilterError> {
+    /// `None` if nothing was asked. Interfaces are those of `only`, the one namespace that is traced,
+    /// or else those of this namespace.
+    pub(super) fn new(asked: &Asked, only: Option<&OwnedFd>) -> Result<Option<Judge>, JudgeError> {
         if *asked == Asked::default() {
             return Ok(None);
         }
@@ -46,7 +57,17 @@ impl Judge {
             resolve_hosts: false,
             proc_root: proc_root.clone(),
         });
-        let Some(expr) = asked.expr(&names)? else { return Ok(None) };
+        let Some(mut expr) = asked.expr(&names, only.is_some())? else { return Ok(None) };
+        if !expr.devices().is_empty() {
+            expr = match only {
+                Some(only) => netns::inside(only, || {
+                    names.leave_namespace();
+                    asked.expr(&names, false)
+                })??
+                .unwrap_or(expr),
+                None => netns::current().map_or(expr.clone(), |here| expr.with_devices_of(here)),
+            };
+        }
         if let Some(predicate) = expr.only_of_listings() {
             let predicate = Expr::Pred(predicate);
             complain(&format!(
@@ -83,8 +104,8 @@ impl Judge {
 
 impl Asked {
     /// All that was asked, as one expression.
-    pub fn expr(&self, names: &Names) -> Result<Option<Expr>, FilterError> {
-        let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp]) };
+    pub fn expr(&self, names: &Names, any_netns: bool) -> Result<Option<Expr>, FilterError> {
+        let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp]), any_netns };
         let filter = filter::parse(None, &self.words, scope, names)?;
         let states = filter.states.map(|set| Predicate::State { of: StateOf::Now, set });
         let duration = |value: Option<u64>, compare| {

@@ -18,9 +18,10 @@ pub mod window;
 #[cfg(fuzzing)]
 pub use replay::replay;
 
+use std::ffi::{OsStr, OsString};
 use std::future::pending;
 use std::io::{self, Write};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -30,22 +31,24 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 pub use self::filter::Asked;
-use self::filter::Judge;
+use self::filter::{Judge, JudgeError};
 use self::lives::Lives;
 use self::output::Output;
 pub(crate) use self::output::has_lost_reader;
 use self::settle::Settling;
 use self::tally::Tally;
+use crate::container::Homes;
 use crate::event::{Event, Family, SinceBoot};
 use crate::filter::FilterError;
 use crate::names::{NameOptions, Names};
 use crate::netns::{self, NetnsError};
-use crate::privilege;
-use crate::render::event::{EventPrinter, Format, Layout, TimeStyle, since_boot};
+use crate::render::event::{EventPrinter, Format, Layout, Shown, TimeStyle, since_boot};
 use crate::say::complain;
+use crate::socket::NetnsId;
 use crate::trace::{
     LogLevel, Losses, Record, Refusal, RingSize, Seeding, TracePlan, Tracer, Wanted,
 };
+use crate::{privilege, procfs};
 
 /// How often the ring is read.
 const TICK: Duration = Duration::from_millis(50);
@@ -59,11 +62,13 @@ pub struct LivePlan {
     pub format: Format,
     pub header: bool,
     pub time: TimeStyle,
+    /// Whether the container of each owner is told.
+    pub container: bool,
     /// How to turn addresses into names, if at all.
     pub names: Option<NameOptions>,
     pub family: Option<Family>,
-    /// The name of the only network namespace that is wanted.
-    pub netns: Option<String>,
+    /// The only network namespace that is wanted: its name, a process, a file or a container.
+    pub netns: Option<OsString>,
     pub duration: Option<Duration>,
     pub filter: Asked,
     /// Stop after so many events.
@@ -180,11 +185,13 @@ impl<W: Write + AsFd> Session<W> {
         let handle = |kind| signal(kind).context("cannot handle signals");
         let (interrupt, terminate) =
             (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
-        let mut judge = Judge::new(&plan.filter)?;
-        let netns = plan.netns.as_deref().map(netns::inode).transpose()?;
+        let netns = plan.netns.as_deref().map(one_namespace).transpose()?;
+        let (only, netns) = netns.unzip();
+        let mut judge = Judge::new(&plan.filter, only.as_ref())?;
         let (tracer, seeding) = Tracer::start(&TracePlan {
             wanted: plan.wanted(),
-            netns,
+            // Numbers of namespaces are those of nsfs, of 32 bits.
+            netns: netns.map(|netns| netns.0 as u32),
             family: plan.family,
             probe: judge.as_ref().and_then(Judge::probe),
             ring_size: plan.ring_size,
@@ -192,7 +199,8 @@ impl<W: Write + AsFd> Session<W> {
             verifier_log: plan.verifier_log,
         })?;
         let names = plan.names.clone().map(Names::new);
-        let mut printer = EventPrinter::new(plan.layout, plan.format, plan.time, names);
+        let shown = Shown { netns: plan.netns.is_none(), container: plan.container };
+        let mut printer = EventPrinter::new(plan.layout, plan.format, plan.time, shown, names);
         printer.set_reset_reasons(tracer.reset_reasons());
         if let Some(judge) = &mut judge {
             judge.set_reset_reasons(tracer.reset_reasons());
@@ -209,7 +217,7 @@ impl<W: Write + AsFd> Session<W> {
         let tracer = unsafe { AsyncFd::register_with_interest(tracer, Interest::READABLE) }
             .context("cannot wait for the ring")?;
         let place = match &plan.netns {
-            Some(name) => format!("network namespace {name}"),
+            Some(name) => format!("network namespace {}", name.to_string_lossy()),
             None => "all network namespaces".to_owned(),
         };
         complain(&format!("tracing TCP in {place}; Ctrl-C ends it"));
@@ -353,6 +361,20 @@ impl<W: Write + AsFd> Session<W> {
         }
         Ok(self.output.flush()?)
     }
+}
+
+impl From<JudgeError> for LiveError {
+    fn from(error: JudgeError) -> LiveError {
+        match error {
+            JudgeError::Filter(error) => LiveError::Filter(error),
+            JudgeError::Netns(_) => LiveError::Other(error.into()),
+        }
+    }
+}
+
+fn one_namespace(word: &OsStr) -> Result<(OwnedFd, NetnsId), NetnsError> {
+    let proc_root = procfs::root();
+    netns::called(word, &proc_root, &Homes::new(proc_root.clone()))
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -7,7 +7,7 @@ use super::lives::Lives;
 use super::settle::Settling;
 use super::tally::Tally;
 use crate::event::{Event, SinceBoot};
-use crate::render::event::{EventPrinter, Format, Layout, TimeStyle};
+use crate::render::event::{EventPrinter, Format, Layout, Shown, TimeStyle};
 use crate::trace::{Decoder, Generations};
 
 /// Prints what a trace would print of these records.
@@ -19,7 +19,7 @@ pub fn replay<'a>(
 ) {
     let decoder = Decoder { tick: Duration::from_millis(4), has_reset_reason: true };
     let mut generations = Generations::default();
-    let mut printer = EventPrinter::new(layout, format, TimeStyle::Wall, None);
+    let mut printer = EventPrinter::new(layout, format, TimeStyle::Wall, Shown::default(), None);
     let mut pipeline = match layout {
         Layout::Life => Pipeline::Join(Lives::default()),
         _ => Pipeline::Settle(Settling::default()),

@@ -265,10 +265,9 @@ impl Lookup for Names {
     }
 
     fn netns(&self, name: &[u8]) -> Option<u64> {
-        let name = std::str::from_utf8(name).ok()?;
         let netns = match name {
-            "self" => netns::current(),
-            name => netns::named(name),
+            b"self" => netns::current(),
+            name => netns::named(OsStr::from_bytes(name)),
         };
         netns.map(|netns| netns.0)
     }

@@ -147,8 +147,8 @@ impl Search<'_> {
     }
 }
 
-/// The containers of a pod share their network.
-fn network_name(home: &Home) -> Option<Vec<u8>> {
+/// The name of a network by where a process in it is at home: the containers of a pod share theirs.
+pub fn network_name(home: &Home) -> Option<Vec<u8>> {
     let container = home.container.as_ref()?;
     let pod = home
         .pod
@@ -161,11 +161,10 @@ fn network_name(home: &Home) -> Option<Vec<u8>> {
 /// the root is `net:[ID]`.
 fn namespace_mount(line: &[u8]) -> Option<(NetnsId, Vec<u8>)> {
     let mut words = line.split(|byte| *byte == b' ').skip(3);
-    let id = words.next()?.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
-    let id = std::str::from_utf8(id).ok()?.parse().ok()?;
+    let id = super::of_link(words.next()?)?;
     let path = unescape_mount(words.next()?);
     let mut rest = words.skip_while(|word| *word != b"-");
-    (rest.nth(1)? == b"nsfs").then_some((NetnsId(id), path))
+    (rest.nth(1)? == b"nsfs").then_some((id, path))
 }
 
 impl Namespace {

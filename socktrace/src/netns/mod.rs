@@ -1,10 +1,13 @@
-//! Network namespaces: finding all of them, and entering one.
+//! Network namespaces: finding all of them, naming and entering one.
 
 mod find;
+mod given;
 mod target;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -15,8 +18,9 @@ use rustix::thread::{LinkNameSpaceType, UnshareFlags};
 
 use crate::socket::NetnsId;
 
-pub use find::{Found, Namespace, find};
-pub use target::{enter as enter_other, move_into};
+pub use find::{Found, Namespace, find, network_name};
+pub use given::GivenNames;
+pub use target::{called, enter as enter_called, inside, move_into};
 
 const NAMES: &str = "/run/netns";
 const ETC: &str = "/etc/netns";
@@ -46,22 +50,15 @@ pub struct BindFailure {
     pub errno: Errno,
 }
 
-/// The inode of a named namespace, which is how the kernel's sockets tell it.
-pub fn inode(name: &str) -> Result<u32, NetnsError> {
-    let stat = rustix::fs::stat(format!("{NAMES}/{name}"))
-        .map_err(|errno| NetnsError::Open { name: name.into(), errno })?;
-    // Numbers of namespaces are those of nsfs, of 32 bits.
-    Ok(stat.st_ino as u32)
-}
-
 /// Moves the calling thread into a named namespace, with a /sys and the files of
 /// /etc/netns/NAME to match. Call it before there are other threads: they stay behind.
-pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {
-    let path = format!("{NAMES}/{name}");
-    let namespace = rustix::fs::open(path, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
-        .map_err(|errno| NetnsError::Open { name: name.into(), errno })?;
+pub fn enter(name: &OsStr) -> Result<Vec<BindFailure>, NetnsError> {
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+    let said = || name.to_string_lossy().into_owned();
+    let namespace = rustix::fs::open(named_file(name), flags, Mode::empty())
+        .map_err(|errno| NetnsError::Open { name: said(), errno })?;
     rustix::thread::move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))
-        .map_err(|errno| NetnsError::Enter { name: name.into(), errno })?;
+        .map_err(|errno| NetnsError::Enter { name: said(), errno })?;
 
     // SAFETY: a mount namespace of one's own takes no descriptor or memory from other threads.
     unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNS) }.map_err(NetnsError::Unshare)?;
@@ -75,9 +72,22 @@ pub fn enter(name: &str) -> Result<Vec<BindFailure>, NetnsError> {
     Ok(bind_etc(name))
 }
 
+/// Where `ip netns` has the namespace of a name, if it has it; as `ss`, without a look at the name.
+fn named_file(name: &OsStr) -> PathBuf {
+    let mut path = OsString::from(NAMES);
+    path.push("/");
+    path.push(name);
+    path.into()
+}
+
 /// Whether `ip netns` has a namespace of that name.
-pub fn is_named(name: &str) -> bool {
-    !name.is_empty() && Path::new(&format!("{NAMES}/{name}")).exists()
+pub fn is_named(name: &OsStr) -> bool {
+    is_name(name) && named_file(name).exists()
+}
+
+/// Whether `ip netns` would take it for a name.
+fn is_name(name: &OsStr) -> bool {
+    !name.as_bytes().contains(&b'/') && !matches!(name.as_bytes(), b"" | b"." | b"..")
 }
 
 fn open(path: &Path) -> Result<OwnedFd, Errno> {
@@ -97,16 +107,33 @@ pub fn current() -> Option<NetnsId> {
 }
 
 /// The namespace of a name.
-pub fn named(name: &str) -> Option<NetnsId> {
-    let is_name = !name.contains('/') && !matches!(name, "" | "." | "..");
-    is_name.then(|| id(&Path::new(NAMES).join(name))).flatten()
+pub fn named(name: &OsStr) -> Option<NetnsId> {
+    is_name(name).then(|| id(&named_file(name))).flatten()
+}
+
+/// The namespace that an open file stands for; `None` if it is no network namespace's.
+fn of_file(file: &OwnedFd) -> Option<NetnsId> {
+    const NS_GET_NSTYPE: libc::Ioctl = 0xb703;
+    // SAFETY: the call takes no argument and gives a number.
+    let kind = unsafe { libc::ioctl(file.as_raw_fd(), NS_GET_NSTYPE) };
+    // The link of a descriptor would say it, but not of one that was opened where it is mounted.
+    (kind == libc::CLONE_NEWNET)
+        .then(|| rustix::fs::fstat(file).ok())
+        .flatten()
+        .map(|stat| NetnsId(stat.st_ino))
+}
+
+/// The namespace in a link such as `net:[4026531833]`.
+fn of_link(link: &[u8]) -> Option<NetnsId> {
+    let id = link.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
+    std::str::from_utf8(id).ok()?.parse().ok().map(NetnsId)
 }
 
 fn id(file: &Path) -> Option<NetnsId> {
     fs::metadata(file).ok().map(|metadata| NetnsId(metadata.ino()))
 }
 
-fn mount_sys(name: &str) -> Result<(), NetnsError> {
+fn mount_sys(name: &OsStr) -> Result<(), NetnsError> {
     let mut flags = MountFlags::empty();
     if rustix::mount::unmount("/sys", UnmountFlags::DETACH).is_err()
         && rustix::fs::statvfs("/sys").is_ok_and(|s| s.f_flag.contains(StatVfsMountFlags::RDONLY))
@@ -117,7 +144,7 @@ fn mount_sys(name: &str) -> Result<(), NetnsError> {
     rustix::mount::mount(name, "/sys", "sysfs", flags, None).map_err(NetnsError::Sys)
 }
 
-fn bind_etc(name: &str) -> Vec<BindFailure> {
+fn bind_etc(name: &OsStr) -> Vec<BindFailure> {
     let Ok(entries) = fs::read_dir(Path::new(ETC).join(name)) else { return Vec::new() };
     entries
         .flatten()
@@ -149,7 +176,7 @@ mod tests {
     fn refusals_are_worded_as_ip_netns_words_them() {
         let name = "no-such-namespace";
         assert_eq!(
-            enter(name).unwrap_err().to_string(),
+            enter(name.as_ref()).unwrap_err().to_string(),
             "Cannot open network namespace \"no-such-namespace\": No such file or directory"
         );
         if !Path::new(NAMES).exists() {
@@ -157,7 +184,7 @@ mod tests {
             return;
         }
         assert_eq!(
-            enter("..").unwrap_err().to_string(),
+            enter("..".as_ref()).unwrap_err().to_string(),
             "setting the network namespace \"..\" failed: Invalid argument"
         );
     }

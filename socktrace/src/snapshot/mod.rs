@@ -8,6 +8,7 @@ pub(crate) mod scope;
 mod watch;
 mod window;
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
@@ -22,7 +23,9 @@ use crate::counts::Counts;
 use crate::diag::DumpEnd;
 use crate::diag::ahead::Ahead;
 use crate::diag::inet::storage_map;
-use crate::filter::{self, Expr, FilterError, Listed, Missing, Need, Surroundings, Verdict};
+use crate::filter::{
+    self, Expr, FilterError, Listed, Lookup, Missing, Need, Surroundings, Verdict,
+};
 use crate::names::Names;
 use crate::netns::Namespace;
 use crate::owner::{Granularity, Owners, Wanted};
@@ -224,17 +227,24 @@ impl Session {
     ) -> Result<()> {
         let missing = Missing::default();
         let mut ahead = Some(ahead);
+        let mut nowhere = self.expr.as_ref().map(Expr::devices).unwrap_or_default();
         scope::each(&self.plan.netns, &self.homes, &mut |namespace| {
             if let Some(namespace) = namespace {
                 self.names.leave_namespace();
                 output.enter(namespace);
             }
+            nowhere.retain(|name| Lookup::interface(&self.names, name).is_none());
             if let (true, Output::Json(listing)) = (self.plan.summary, &mut *output) {
                 listing.summary(&read_summary()).context(CANNOT_WRITE)?;
             }
             let around = self.around(owners, &missing);
             let Session { plan, storage, progress, .. } = self;
-            let (expr, listed) = (self.expr.as_ref(), self.listed.as_ref());
+            let listed = self.listed.as_ref();
+            let expr = self.expr.as_ref().map(|expr| match namespace {
+                Some(_) => Cow::Owned(expr.in_netns(&self.names)),
+                None => Cow::Borrowed(expr),
+            });
+            let expr = expr.as_deref();
             let ahead = ahead.take().unwrap_or_default();
             let mut lister =
                 Lister { plan, expr, around, storage, progress, listed, ahead, output };
@@ -243,6 +253,10 @@ impl Session {
                 _ => lister.tables(),
             }
         })?;
+        for name in nowhere {
+            let name = String::from_utf8_lossy(&name).into_owned();
+            complain(&format!("there is no interface \"{name}\" in any network namespace"));
+        }
         missing.said().for_each(complain);
         Ok(())
     }
@@ -291,7 +305,11 @@ fn settle(plan: &mut Plan, names: &Names) -> Result<Option<Expr>, SnapshotError>
     let file =
         plan.filter_file.as_deref().map(read_filter).transpose().map_err(SnapshotError::File)?;
     plan.select.settle_tables();
-    let scope = filter::Scope { family: plan.select.preferred, tables: plan.select.tables };
+    let scope = filter::Scope {
+        family: plan.select.preferred,
+        tables: plan.select.tables,
+        any_netns: plan.netns == Scope::All,
+    };
     let filter = filter::parse(file.as_deref(), &plan.words, scope, names)?;
     let states = filter.expr.as_ref().and_then(Expr::states);
     plan.select.settle_states(filter.states.or(states));

@@ -18,11 +18,10 @@ pub(crate) fn enter(scope: &Scope, homes: &Homes) -> Result<()> {
         Scope::Here | Scope::All => return Ok(()),
         Scope::Named(word) | Scope::Called(word) => word,
     };
-    let name = word.to_string_lossy();
-    if matches!(scope, Scope::Called(_)) && !netns::is_named(&name) {
-        return Ok(netns::enter_other(word, &procfs::root(), homes)?);
+    if matches!(scope, Scope::Called(_)) && !netns::is_named(word) {
+        return Ok(netns::enter_called(word, &procfs::root(), homes)?);
     }
-    for BindFailure { from, to, errno } in netns::enter(&name)? {
+    for BindFailure { from, to, errno } in netns::enter(word)? {
         complain(&format!("Bind {} -> {} failed: {errno}", from.display(), to.display()));
     }
     Ok(())

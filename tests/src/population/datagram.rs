@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use libc::{AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, SOCK_DGRAM, SOCK_RAW, SOL_SOCKET};
 
 use super::Holder;
-use super::tcp::{address, bind, on_device, send, statement};
+use super::tcp::{address, bind, send, statement};
+use crate::namespace::on_device;
 use crate::sys::{attach, open, own_as, set};
 
 pub(super) fn populate(holder: &mut Holder) -> io::Result<()> {

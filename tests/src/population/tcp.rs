@@ -13,6 +13,7 @@ use libc::{IPPROTO_IP, IPPROTO_IPV6, IPPROTO_TCP, SOL_SOCKET};
 use rustix::net::Shutdown;
 
 use super::Holder;
+use crate::namespace::on_device;
 use crate::sys::{attach, open, own_as, set, set_bytes};
 
 const IPPROTO_MPTCP: c_int = 262;
@@ -143,10 +144,6 @@ fn listeners(holder: &mut Holder) -> io::Result<()> {
     rustix::net::listen(&socket, 9)?;
     holder.keep(socket);
     Ok(())
-}
-
-pub(super) fn on_device(socket: &OwnedFd, name: &str) -> io::Result<()> {
-    set_bytes(socket, SOL_SOCKET, libc::SO_BINDTODEVICE, name.as_bytes())
 }
 
 /// Connections that nobody accepts, and one more that there is no room for (SYN-SENT); a

@@ -68,9 +68,9 @@ const SAME: &[(&str, &str)] = &[
     ("dst 127.0.0.1:80", "dst inet:localhost:http"),
     ("dst [::1]", "dst inet6:localhost"),
     ("not ( dst 10.0.0.1 or dst 10.0.0.2 or dst [fd00::1] )", "not dst many"),
-    ("dev 1", "dev = lo"),
-    ("dev != 1", "not dev lo"),
-    ("dev != 1", "dev ne lo"),
+    ("dev lo", "dev = lo"),
+    ("dev != lo", "not dev lo"),
+    ("dev != lo", "dev ne lo"),
     ("fwmark = 1", "fwmark 0x1/0xffffffff"),
     ("fwmark = 8/2", "fwmark 010/0x2"),
     ("fwmark = 0xffffffff", "fwmark -1"),
@@ -223,7 +223,8 @@ fn the_last_family_prefix_narrows_the_listing_and_is_the_default_from_there() {
 
 #[test]
 fn a_service_is_looked_up_for_the_tables_that_are_listed() {
-    let scope = |tables: &[Table]| Scope { family: None, tables: TableSet::of(tables) };
+    let scope =
+        |tables: &[Table]| Scope { family: None, tables: TableSet::of(tables), any_netns: false };
     assert!(parsed_in(scope(&[Table::Tcp]), "dport = exec").is_ok());
     assert!(parsed_in(scope(&[Table::Udp]), "dport = exec").is_err());
     assert!(parsed_in(scope(&[Table::Tcp, Table::Udp]), "dport = biff").is_ok());

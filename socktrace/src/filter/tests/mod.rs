@@ -142,7 +142,7 @@ impl Around {
     }
 }
 
-const NO_FAMILY: Scope = Scope { family: None, tables: TableSet::ALL };
+const NO_FAMILY: Scope = Scope { family: None, tables: TableSet::ALL, any_netns: false };
 
 fn arguments(text: &str) -> Vec<OsString> {
     vec![OsString::from(text)]
@@ -264,7 +264,7 @@ fn predicate() -> impl Strategy<Value = Predicate> {
         4 => (side(), host()).prop_map(|(side, host)| Predicate::Host { side, host }),
         4 => (side(), compare(), compared_port())
             .prop_map(|(side, compare, port)| Predicate::Port { side, compare, port }),
-        1 => (0..3u32).prop_map(|ifindex| Predicate::Device { ifindex }),
+        1 => (0..3u32).prop_map(|ifindex| Predicate::Device { ifindex, name: ifindex.to_string().into() }),
         1 => (0..4u32, prop_oneof![Just(u32::MAX), 0..4u32])
             .prop_map(|(value, mask)| Predicate::Mark { value, mask }),
         1 => (0..3u64).prop_map(|id| Predicate::Cgroup { id, path: format!("id-{id}").into_bytes() }),

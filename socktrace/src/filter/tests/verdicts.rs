@@ -163,7 +163,7 @@ fn the_installed_ss_takes_and_refuses_the_same() {
     }
     let names =
         Names::new(NameOptions { numeric: true, resolve_hosts: false, proc_root: "/proc".into() });
-    let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp]) };
+    let scope = Scope { family: None, tables: TableSet::of(&[Table::Tcp]), any_netns: false };
     let mut differ = Vec::new();
     for text in FILTERS {
         let verdict = Command::new("ss").args(["-tan", text]).output().unwrap().status.success();

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::places::Places;
 use super::{EventPrinter, errno, since_boot};
 use crate::event::{
     Bytes, Counted, Event, Life, Loss, Reset, Retransmission, Side, Subject, Traffic, Transition,
@@ -11,6 +12,7 @@ use crate::filter::Transport;
 use crate::names::Names;
 use crate::render::json::Object;
 use crate::render::json::address::inet_end;
+use crate::render::json::home::home;
 use crate::socket::InetEnd;
 
 impl EventPrinter {
@@ -27,7 +29,7 @@ impl EventPrinter {
         );
         let unix_us = self.clock.unix_us(event.at);
         self.json_clock.write(&mut object, unix_us);
-        subject(&mut object, &event.socket, self.names.as_ref());
+        subject(&mut object, &event.socket, &mut self.places, self.names.as_ref());
         match &event.what {
             What::Transition(step) => transition(&mut object, step),
             What::Retransmission(again) => retransmission(&mut object, again),
@@ -41,7 +43,7 @@ impl EventPrinter {
     pub(super) fn json_counted(&mut self, out: &mut Vec<u8>, counted: &Counted) {
         let mut object = Object::new(out);
         object.value("event", "retransmit_count");
-        subject(&mut object, &counted.socket, self.names.as_ref());
+        subject(&mut object, &counted.socket, &mut self.places, self.names.as_ref());
         object.value("retransmits", counted.total());
         object.value("data", counted.data);
         object.value("syn", counted.syn);
@@ -94,23 +96,29 @@ impl EventPrinter {
             for (socket, traffic) in &life.subflows {
                 let mut subflow = subflows.object();
                 subflow.known("cookie", socket.cookie.map(|cookie| cookie.0));
-                end(&mut subflow, "local", &socket.local, self.names.as_ref());
-                end(&mut subflow, "peer", &socket.peer, self.names.as_ref());
+                end(&mut subflow, "local", &socket.local, socket.ifindex, self.names.as_ref());
+                end(&mut subflow, "peer", &socket.peer, 0, self.names.as_ref());
                 counters(&mut subflow, traffic);
             }
         }
     }
 }
 
-fn subject(object: &mut Object<'_>, socket: &Subject, names: Option<&Names>) {
+fn subject(object: &mut Object<'_>, socket: &Subject, places: &mut Places, names: Option<&Names>) {
     object.value("netid", socket.protocol.name());
     object.value("family", socket.family.name());
     object.known("cookie", socket.cookie.map(|cookie| cookie.0));
     object.value("generation", socket.generation);
     object.known("netns", (socket.netns != 0).then_some(socket.netns));
-    end(object, "local", &socket.local, names);
-    end(object, "peer", &socket.peer, names);
-    object.known("ifindex", (socket.ifindex != 0).then_some(socket.ifindex));
+    if let Some(name) = places.netns_name(socket) {
+        object.bytes("netns_name", name);
+    }
+    let place = socket.owner.as_ref().and_then(|owner| places.home_to_tell(owner));
+    if let Some(place) = &place {
+        home(object, place);
+    }
+    end(object, "local", &socket.local, socket.ifindex, names);
+    end(object, "peer", &socket.peer, 0, names);
     if let Some(connection) = socket.subflow_of {
         object.value("subflow", true);
         object.known("mptcp_cookie", connection.cookie.map(|cookie| cookie.0));
@@ -123,12 +131,17 @@ fn subject(object: &mut Object<'_>, socket: &Subject, names: Option<&Names>) {
         one.value("uid", owner.uid);
         one.value("cgroup_id", owner.cgroup_id);
         one.value("learnt", owner.learnt.name());
+        if let Some(place) = &place {
+            home(&mut one, place);
+        }
     }
 }
 
-fn end(object: &mut Object<'_>, key: &str, end: &InetEnd, names: Option<&Names>) {
+fn end(object: &mut Object<'_>, key: &str, end: &InetEnd, ifindex: u32, names: Option<&Names>) {
     let mut object = object.object(key);
     inet_end(&mut object, end);
+    // The name would be one of this namespace; the socket may be in another.
+    object.known("ifindex", (ifindex != 0).then_some(ifindex));
     let Some(names) = names else { return };
     let mut text = Vec::new();
     if names.host(end.addr, &mut text) {

@@ -7,13 +7,15 @@ use super::{EventPrinter, write_errno};
 use crate::event::{Bytes, End, Event, Life, Side};
 use crate::render::number::unsigned;
 
-pub(super) const COLUMNS: [Column; 15] = [
+pub(super) const COLUMNS: [Column; 17] = [
     TIME,
     SOCKET[0],
     SOCKET[1],
     SOCKET[2],
     SOCKET[3],
     SOCKET[4],
+    SOCKET[5],
+    SOCKET[6],
     ("Opened", 7),
     ("Lasted(ms)", 10),
     ("Sent", 8),
@@ -29,7 +31,7 @@ impl EventPrinter {
     pub(super) fn life(&mut self, out: &mut Vec<u8>, event: &Event, life: &Life) {
         let mut row = Row::new(out, &COLUMNS);
         row.field(|out| self.clock.write(out, event.at));
-        row.socket(&event.socket, self.names.as_ref());
+        row.socket(&event.socket, &mut self.places, self.names.as_ref());
         row.text(life.ending.opener.map_or("-", |opener| opener.name()));
         row.known(life.duration(event.at), milliseconds);
         let bytes = life.bytes();

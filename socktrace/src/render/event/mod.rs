@@ -3,6 +3,7 @@
 mod clock;
 mod json;
 mod life;
+mod places;
 mod retrans;
 mod row;
 #[cfg(test)]
@@ -13,7 +14,10 @@ use std::collections::BTreeMap;
 
 pub use clock::{TimeStyle, since_boot};
 
+pub use self::places::Shown;
+
 use self::clock::Clock;
+use self::places::Places;
 use self::row::Column;
 use crate::event::{Counted, Event, Loss, ResetReason, What};
 use crate::names::Names;
@@ -52,6 +56,7 @@ pub struct EventPrinter {
     format: Format,
     clock: Clock,
     json_clock: super::json::time::Clock,
+    places: Places,
     names: Option<Names>,
     reasons: BTreeMap<u32, String>,
 }
@@ -62,6 +67,7 @@ impl EventPrinter {
         layout: Layout,
         format: Format,
         time: TimeStyle,
+        shown: Shown,
         names: Option<Names>,
     ) -> EventPrinter {
         EventPrinter {
@@ -69,6 +75,7 @@ impl EventPrinter {
             format,
             clock: Clock::new(time),
             json_clock: super::json::time::Clock::default(),
+            places: Places::new(shown),
             names,
             reasons: BTreeMap::new(),
         }
@@ -81,7 +88,7 @@ impl EventPrinter {
 
     pub fn header(&self, out: &mut Vec<u8>) {
         if self.format == Format::Columns {
-            row::header(out, self.layout.columns());
+            row::header(out, self.layout.columns(), self.places.shown);
         }
     }
 

@@ -4,13 +4,15 @@ use super::EventPrinter;
 use super::row::{Column, Row, SOCKET, TIME, common_details, milliseconds};
 use crate::event::{Counted, Event, Retransmission};
 
-pub(super) const COLUMNS: [Column; 14] = [
+pub(super) const COLUMNS: [Column; 16] = [
     TIME,
     SOCKET[0],
     SOCKET[1],
     SOCKET[2],
     SOCKET[3],
     SOCKET[4],
+    SOCKET[5],
+    SOCKET[6],
     ("State", 10),
     ("Kind", 6),
     ("Phase", 7),
@@ -21,12 +23,14 @@ pub(super) const COLUMNS: [Column; 14] = [
     ("Retrans", 7),
 ];
 
-pub(super) const COUNT_COLUMNS: [Column; 10] = [
+pub(super) const COUNT_COLUMNS: [Column; 12] = [
     SOCKET[0],
     SOCKET[1],
     SOCKET[2],
     SOCKET[3],
     SOCKET[4],
+    SOCKET[5],
+    SOCKET[6],
     ("Retrans", 7),
     ("Data", 7),
     ("SYN", 7),
@@ -43,7 +47,7 @@ impl EventPrinter {
     ) {
         let mut row = Row::new(out, &COLUMNS);
         row.field(|out| self.clock.write(out, event.at));
-        row.socket(&event.socket, self.names.as_ref());
+        row.socket(&event.socket, &mut self.places, self.names.as_ref());
         row.text(again.state.name());
         row.text(again.kind.name());
         row.text(again.phase.map_or("-", |phase| phase.name()));
@@ -58,7 +62,7 @@ impl EventPrinter {
 
     pub(super) fn count_row(&mut self, out: &mut Vec<u8>, counted: &Counted) {
         let mut row = Row::new(out, &COUNT_COLUMNS);
-        row.socket(&counted.socket, self.names.as_ref());
+        row.socket(&counted.socket, &mut self.places, self.names.as_ref());
         for number in [counted.total(), counted.data, counted.syn, counted.synack, counted.bytes] {
             row.number(number);
         }

@@ -4,6 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use super::places::{Places, Shown};
 use crate::event::{Event, Learnt, Owner, Subject};
 use crate::filter::Transport;
 use crate::names::Names;
@@ -16,8 +17,15 @@ pub(super) type Column = (&'static str, usize);
 
 /// What all events begin with.
 pub(super) const TIME: Column = ("Time", 15);
-pub(super) const SOCKET: [Column; 5] =
-    [("Netid", 5), ("Socket", 8), ("Process", 22), ("Local", 21), ("Peer", 21)];
+pub(super) const SOCKET: [Column; 7] = [
+    ("Netns", 10),
+    ("Netid", 5),
+    ("Socket", 8),
+    ("Process", 22),
+    ("Container", 14),
+    ("Local", 21),
+    ("Peer", 21),
+];
 
 /// A line that is being written.
 pub(super) struct Row<'a> {
@@ -56,8 +64,17 @@ impl<'a> Row<'a> {
         });
     }
 
+    /// Leaves out a column.
+    fn skip(&mut self) {
+        self.columns.next();
+    }
+
     /// The columns of [`SOCKET`].
-    pub(super) fn socket(&mut self, socket: &Subject, names: Option<&Names>) {
+    pub(super) fn socket(&mut self, socket: &Subject, places: &mut Places, names: Option<&Names>) {
+        match places.shown.netns {
+            true => self.field(|out| places.netns(out, socket)),
+            false => self.skip(),
+        }
         self.text(socket.protocol.name());
         self.known(socket.cookie, |out, cookie| {
             hex(out, cookie.0);
@@ -67,6 +84,10 @@ impl<'a> Row<'a> {
             }
         });
         self.known(socket.owner.as_ref(), owner);
+        match places.shown.container {
+            true => self.field(|out| places.container(out, socket.owner.as_ref())),
+            false => self.skip(),
+        }
         self.field(|out| end(out, &socket.local, socket.ifindex, names));
         self.field(|out| end(out, &socket.peer, 0, names));
     }
@@ -79,9 +100,15 @@ impl<'a> Row<'a> {
     }
 }
 
-pub(super) fn header(out: &mut Vec<u8>, columns: &'static [Column]) {
+pub(super) fn header(out: &mut Vec<u8>, columns: &'static [Column], shown: Shown) {
     let mut row = Row::new(out, columns);
-    columns.iter().for_each(|(name, _)| row.text(name));
+    for (name, _) in columns {
+        match *name {
+            "Netns" if !shown.netns => row.skip(),
+            "Container" if !shown.container => row.skip(),
+            name => row.text(name),
+        }
+    }
     row.finish();
 }
 

@@ -28,7 +28,7 @@ fn event(what: What) -> Event {
 }
 
 fn printer(layout: Layout, format: Format) -> EventPrinter {
-    let mut printer = EventPrinter::new(layout, format, TimeStyle::Wall, None);
+    let mut printer = EventPrinter::new(layout, format, TimeStyle::Wall, Shown::default(), None);
     printer.set_reset_reasons([(ResetReason(14), "TCP_STATE")].into_iter());
     printer
 }

@@ -7,13 +7,15 @@ use super::{EventPrinter, write_errno};
 use crate::event::{Event, Reset, Retransmission, Traffic, Transition};
 use crate::render::number::unsigned;
 
-pub(super) const COLUMNS: [Column; 9] = [
+pub(super) const COLUMNS: [Column; 11] = [
     TIME,
     SOCKET[0],
     SOCKET[1],
     SOCKET[2],
     SOCKET[3],
     SOCKET[4],
+    SOCKET[5],
+    SOCKET[6],
     ("From", 10),
     ("To", 10),
     ("Held(ms)", 9),
@@ -23,7 +25,7 @@ impl EventPrinter {
     fn begin<'a>(&mut self, out: &'a mut Vec<u8>, event: &Event) -> Row<'a> {
         let mut row = Row::new(out, &COLUMNS);
         row.field(|out| self.clock.write(out, event.at));
-        row.socket(&event.socket, self.names.as_ref());
+        row.socket(&event.socket, &mut self.places, self.names.as_ref());
         row
     }
 

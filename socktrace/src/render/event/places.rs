@@ -1,0 +1,135 @@
+//! Where events happen: the names of network namespaces, and the containers of owners. A trace goes
+//! on for days, so names that are given meanwhile are found, and those taken away are forgotten.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::container::{Home, Homes};
+use crate::event::{Owner, Subject};
+use crate::names::{NameOptions, Names};
+use crate::netns::{self, GivenNames};
+use crate::procfs;
+use crate::render::escape;
+use crate::render::number::unsigned;
+use crate::socket::NetnsId;
+
+/// Which columns are there that need not be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Shown {
+    /// Where there may be more than one.
+    pub netns: bool,
+    /// On request.
+    pub container: bool,
+}
+
+pub(super) struct Places {
+    pub(super) shown: Shown,
+    /// That of the first process, which containers may share.
+    host: Option<u64>,
+    given: GivenNames,
+    /// Those named after the container whose they are.
+    learnt: FxHashMap<u32, Vec<u8>>,
+    cgroups: Names,
+    homes: Homes,
+    by_cgroup: FxHashMap<u64, Rc<Home>>,
+    /// The second in which names were read.
+    read: i64,
+}
+
+impl Places {
+    pub(super) fn new(shown: Shown) -> Places {
+        let proc_root = procfs::root();
+        let host = fs::metadata(proc_root.join("1/ns/net")).ok().map(|file| file.ino());
+        let options =
+            NameOptions { numeric: true, resolve_hosts: false, proc_root: proc_root.clone() };
+        Places {
+            shown,
+            host,
+            given: GivenNames::default(),
+            learnt: FxHashMap::default(),
+            cgroups: Names::new(options),
+            homes: Homes::new(proc_root),
+            by_cgroup: FxHashMap::default(),
+            read: i64::MIN,
+        }
+    }
+
+    /// The name of the socket's namespace, or its number; one word.
+    pub(super) fn netns(&mut self, out: &mut Vec<u8>, socket: &Subject) {
+        match (self.netns_name(socket), socket.netns) {
+            (Some(name), _) => word(out, name),
+            (None, 0) => out.push(b'-'),
+            (None, id) => unsigned(out, id.into()),
+        }
+    }
+
+    /// What `ip netns` calls it, or else the container or pod whose it is.
+    pub(super) fn netns_name(&mut self, socket: &Subject) -> Option<&[u8]> {
+        if socket.netns == 0 || !self.shown.netns {
+            return None;
+        }
+        self.renew();
+        let id = NetnsId(socket.netns.into());
+        if self.given.of(id).is_none()
+            && self.host != Some(id.0)
+            && !self.learnt.contains_key(&socket.netns)
+            && let Some(home) = socket.owner.as_ref().and_then(|owner| self.home(owner))
+            && let Some(name) = netns::network_name(&home)
+        {
+            self.learnt.insert(socket.netns, name);
+        }
+        self.given.of(id).or_else(|| self.learnt.get(&socket.netns).map(Vec::as_slice))
+    }
+
+    /// The container, pod or unit of an owner; one word.
+    pub(super) fn container(&mut self, out: &mut Vec<u8>, owner: Option<&Owner>) {
+        let home = owner.and_then(|owner| self.home(owner));
+        match home.and_then(|home| home.label()) {
+            Some(label) => word(out, label.as_bytes()),
+            None => out.push(b'-'),
+        }
+    }
+
+    /// Where an owner is at home, which was asked for or not.
+    fn home(&mut self, owner: &Owner) -> Option<Rc<Home>> {
+        if let Some(home) = self.by_cgroup.get(&owner.cgroup_id) {
+            return Some(home.clone());
+        }
+        let home = match self.cgroups.cgroup_path(owner.cgroup_id) {
+            Some(path) => self.homes.of_cgroup(path),
+            // A cgroup that is newer than the names: its process may still be there.
+            None => self.homes.of_process(owner.pid)?,
+        };
+        self.by_cgroup.insert(owner.cgroup_id, home.clone());
+        Some(home)
+    }
+
+    /// Where an owner is at home, if that was asked for.
+    pub(super) fn home_to_tell(&mut self, owner: &Owner) -> Option<Rc<Home>> {
+        if self.shown.container { self.home(owner) } else { None }
+    }
+
+    /// Reads the names of namespaces anew, but not for each event.
+    fn renew(&mut self) {
+        let now = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
+        if now != self.read {
+            self.read = now;
+            self.given = GivenNames::read();
+            self.learnt.clear();
+        }
+    }
+}
+
+/// Names that others chose, without a blank or anything that steers a terminal.
+fn word(out: &mut Vec<u8>, name: &[u8]) {
+    let start = out.len();
+    escape::path(out, name);
+    out[start..].iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
+    if out.len() == start {
+        out.push(b'-');
+    }
+}
