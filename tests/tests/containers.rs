@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
+use rustix::process::Signal;
 use serde_json::Value;
-use socktrace_tests::process::socktrace;
+use socktrace_tests::events::Events;
+use socktrace_tests::process::{Running, socktrace};
 use socktrace_tests::schema::Schema;
 use socktrace_tests::{require_root, skip};
 
@@ -157,6 +160,52 @@ fn cases() -> Vec<Case> {
             label: "db",
         },
         Case {
+            cgroup: format!(
+                "kubepods.slice/kubepods-pod{underscored}.slice/crio-{ID}.scope/container"
+            ),
+            folder: "/var/lib/containers",
+            file: format!("storage/overlay-containers/{ID}/userdata/config.json"),
+            text: r#"{"annotations":{"io.kubernetes.container.name":"app",
+                "io.kubernetes.cri-o.ImageName":"quay.io/app:2",
+                "io.kubernetes.pod.name":"api-0",
+                "io.kubernetes.pod.namespace":"prod"}}"#
+                .into(),
+            expected: serde_json::json!({
+                "container":
+                    {"runtime": "cri-o", "id": ID, "name": "app", "image": "quay.io/app:2"},
+                "pod": {"uid": POD, "name": "api-0", "namespace": "prod"},
+            }),
+            label: "prod/api-0/app",
+        },
+        Case {
+            // With systemd inside, as lxc 4 and newer make it.
+            cgroup: "lxc.payload.socktrace-lxc/system.slice/nginx.service".into(),
+            folder: "/var/lib/lxc",
+            file: "unrelated".into(),
+            text: String::new(),
+            expected: serde_json::json!({"container":
+                {"runtime": "lxc", "id": "socktrace-lxc", "name": "socktrace-lxc"}}),
+            label: "socktrace-lxc",
+        },
+        Case {
+            cgroup: "lxc/socktrace-lxd".into(),
+            folder: "/var/lib/lxc",
+            file: "unrelated".into(),
+            text: String::new(),
+            expected: serde_json::json!({"container":
+                {"runtime": "lxc", "id": "socktrace-lxd", "name": "socktrace-lxd"}}),
+            label: "socktrace-lxd",
+        },
+        Case {
+            cgroup: "machine.slice/systemd-nspawn@socktrace-db.service/payload".into(),
+            folder: "/var/lib/machines",
+            file: "unrelated".into(),
+            text: String::new(),
+            expected: serde_json::json!({"container":
+                {"runtime": "systemd-nspawn", "id": "socktrace-db", "name": "socktrace-db"}}),
+            label: "socktrace-db",
+        },
+        Case {
             cgroup: "system.slice/socktrace-test.service".into(),
             folder: "/var/lib/docker",
             file: "unrelated".into(),
@@ -179,11 +228,13 @@ fn a_socket_is_told_with_its_container() {
             let arguments = format!("{options} sport = {}", listener.1);
             with_file(case.folder, &case.file, &case.text, &arguments)
         };
-        let objects: Vec<Value> = serde_json::from_slice(&list("-tlnCj")).unwrap();
+        let objects: Vec<Value> = serde_json::from_slice(&list("-tlnpCj")).unwrap();
         assert_eq!(objects.len(), 1, "{}", case.cgroup);
         schema.check_entry(&objects[0]);
         for key in ["container", "pod", "unit"] {
             assert_eq!(objects[0].get(key), case.expected.get(key), "{}", case.cgroup);
+            let owner = &objects[0]["owners"][0];
+            assert_eq!(owner.get(key), case.expected.get(key), "{}, of the owner", case.cgroup);
         }
         let text = String::from_utf8(list("-tlnCH")).unwrap();
         assert!(text.trim_end().ends_with(case.label), "{}: {text:?}", case.cgroup);
@@ -218,4 +269,32 @@ fn the_pid_inside_is_told_on_request() {
     assert_eq!(objects[0]["owners"][0]["nspid"], 1, "{objects:?}");
     assert_ne!(objects[0]["owners"][0]["pid"], 1);
     assert!(String::from_utf8_lossy(&text.stdout).contains(",nspid=1,fd="), "{text:?}");
+}
+
+#[test]
+fn an_event_is_told_with_the_container_of_its_owner() {
+    require_root!();
+    let Some(root) = hierarchy() else { skip!("cgroup2 is not mounted") };
+    let cgroup = Cgroup::new(&root, "lxc.payload.socktrace-traced");
+    let schema = Schema::of_socktrace();
+    let mut events = Events::start("life", &["-C", "container = socktrace-traced"]);
+    let mut columns = socktrace();
+    columns.args(["life", "-C", "container = socktrace-traced"]);
+    let columns = Running::start(columns);
+    columns.await_message(|line| line.contains("tracing TCP").then_some(()));
+    // Of the two ends, the one in the container closes.
+    let listener = Listener::new(&cgroup);
+    let client = TcpStream::connect((Ipv4Addr::LOCALHOST, listener.1)).unwrap();
+    drop(listener);
+    drop(client);
+    let life = events.await_event(|event| event["event"] == "life");
+    schema.check_entry(&life);
+    for place in [&life, &life["owners"][0]] {
+        assert_eq!(place["container"]["name"], "socktrace-traced", "{life}");
+        assert_eq!(place["container"]["runtime"], "lxc", "{life}");
+    }
+    columns.await_line(|line| line.contains(" socktrace-traced ").then_some(()));
+    columns.signal(Signal::INT);
+    let header = columns.finish().stdout;
+    assert!(header.iter().all(|line| !line.contains("error")), "{header:?}");
 }

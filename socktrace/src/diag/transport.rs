@@ -104,6 +104,13 @@ pub enum Part<'a> {
 }
 
 impl<'a> Message<'a> {
+    /// What failed, if it says that something did.
+    pub fn errno(&self) -> Option<Errno> {
+        let code = array(self.payload, 0).map(i32::from_ne_bytes)?;
+        let is_failure = self.kind == NLMSG_ERROR && (-4095..0).contains(&code);
+        is_failure.then(|| Errno::from_raw_os_error(-code))
+    }
+
     /// Whether it ends an answer.
     pub fn is_last(&self) -> bool {
         matches!(self.kind, NLMSG_DONE | NLMSG_ERROR)

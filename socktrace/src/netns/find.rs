@@ -1,24 +1,29 @@
 //! Every network namespace of the host: those of processes and their threads, and those that a
-//! mount keeps.
+//! mount, a descriptor or a socket keeps.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
+use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustc_hash::FxHashSet;
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat};
+use rustc_hash::{FxHashMap, FxHashSet};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, ResolveFlags, Stat};
 
+use super::descriptor::{self, Target, open_netns_of};
+use super::of_file;
 use crate::container::{Home, Homes};
+use crate::iter::IteratorError;
 use crate::names::unescape_mount;
 use crate::socket::NetnsId;
 
 /// Where `ip netns` mounts what it names; /var/run is a link to /run.
 const NAMED: [&[u8]; 2] = [b"/run/netns/", b"/var/run/netns/"];
 /// How many ways to a namespace are kept: the first of them may be gone when it is entered.
-const WAYS: usize = 4;
+pub(super) const WAYS: usize = 4;
+const ENTRIES: usize = 32 << 10;
 
 /// A network namespace that was found.
 #[derive(Debug)]
@@ -36,6 +41,10 @@ enum Way {
     Task(PathBuf),
     /// A mount, as processes with this root see it.
     Mount { root: PathBuf, path: Vec<u8> },
+    /// A descriptor of it that a process has.
+    Descriptor(PathBuf),
+    /// A socket in it that a process has, or a TUN device.
+    Socket { pid: u32, fd: u32 },
 }
 
 /// What was found, and what could not be looked at.
@@ -45,12 +54,20 @@ pub struct Found {
     pub namespaces: Vec<Namespace>,
     /// Processes that may not be looked at.
     pub refused: u32,
+    /// Why namespaces that only a socket keeps are not among them.
+    pub without_sockets: Option<IteratorError>,
 }
 
 /// Looks for namespaces.
 pub fn find(proc_root: &Path, homes: &Homes) -> std::io::Result<Found> {
+    let (sockets, without_sockets) = match descriptor::sockets() {
+        Ok(sockets) => (sockets, None),
+        Err(error) => (FxHashMap::default(), Some(error)),
+    };
     let mut search = Search {
-        namespaces: BTreeMap::new(),
+        namespaces: sockets.values().map(|id| (*id, Namespace::new(*id))).collect(),
+        sockets,
+        nsfs: fs::metadata("/proc/self/ns/net").ok().map(|file| file.dev()),
         mount_namespaces: FxHashSet::default(),
         host: fs::metadata(proc_root.join("1/ns/net")).ok().map(|m| NetnsId(m.ino())),
         homes,
@@ -67,7 +84,7 @@ pub fn find(proc_root: &Path, homes: &Homes) -> std::io::Result<Found> {
     let here = super::current();
     let mut namespaces: Vec<_> = search.namespaces.into_values().collect();
     namespaces.sort_by_key(|namespace| (Some(namespace.id) != here, namespace.id));
-    Ok(Found { namespaces, refused: search.refused })
+    Ok(Found { namespaces, refused: search.refused, without_sockets })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,6 +95,10 @@ enum Names {
 
 struct Search<'a> {
     namespaces: BTreeMap<NetnsId, Namespace>,
+    /// Some of the sockets in each, by which they may be entered.
+    sockets: FxHashMap<u32, NetnsId>,
+    /// The device of all namespaces.
+    nsfs: Option<u64>,
     /// Those whose mounts were looked at.
     mount_namespaces: FxHashSet<u64>,
     /// That of the first process, in which containers may run too.
@@ -102,6 +123,50 @@ impl Search<'_> {
             }
         }
         self.mounts(folder, Names::DoNot);
+        self.descriptors(folder, pid);
+    }
+
+    /// The namespaces that a process has open. Whatever else it is in, it need not be in these.
+    fn descriptors(&mut self, folder: &Path, pid: u32) {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let folder = folder.join("fd");
+        let Ok(descriptors) = rustix::fs::openat(CWD, &folder, flags, Mode::empty()) else {
+            return;
+        };
+        let mut buffer = [MaybeUninit::uninit(); ENTRIES];
+        let mut entries = RawDir::new(&descriptors, &mut buffer);
+        while let Some(Ok(entry)) = entries.next() {
+            let mut link = [MaybeUninit::uninit(); 64];
+            let name = entry.file_name();
+            let Ok((link, _)) = rustix::fs::readlinkat_raw(&descriptors, name, &mut link) else {
+                continue;
+            };
+            let Some(target) = Target::of_link(link) else { continue };
+            let Some(fd) = name.to_str().ok().and_then(|name| name.parse().ok()) else { continue };
+            let file = || folder.join(u32::to_string(&fd));
+            match target {
+                Target::Netns(id) => _ = self.add(id, || Way::Descriptor(file())),
+                Target::Socket(inode) => {
+                    if let Some(id) = self.sockets.get(&inode).copied() {
+                        self.add(id, || Way::Socket { pid, fd });
+                    }
+                }
+                Target::Tun => {
+                    if let Some(id) = open_netns_of(pid, fd).ok().as_ref().and_then(of_file) {
+                        self.add(id, || Way::Socket { pid, fd });
+                    }
+                }
+                Target::Unmounted => {
+                    let is_namespace = self.nsfs.is_some()
+                        && rustix::fs::statat(&descriptors, name, AtFlags::empty())
+                            .is_ok_and(|stat| Some(stat.st_dev) == self.nsfs);
+                    let opened = is_namespace.then(|| super::open(&file()).ok()).flatten();
+                    if let Some(id) = opened.as_ref().and_then(of_file) {
+                        self.add(id, || Way::Descriptor(file()));
+                    }
+                }
+            }
+        }
     }
 
     fn task(&mut self, id: NetnsId, file: PathBuf, pid: u32) {
@@ -135,11 +200,7 @@ impl Search<'_> {
     }
 
     fn add(&mut self, id: NetnsId, way: impl FnOnce() -> Way) -> &mut Namespace {
-        let namespace = self.namespaces.entry(id).or_insert_with(|| Namespace {
-            id,
-            name: None,
-            ways: Vec::new(),
-        });
+        let namespace = self.namespaces.entry(id).or_insert_with(|| Namespace::new(id));
         if namespace.ways.len() < WAYS {
             namespace.ways.push(way());
         }
@@ -168,11 +229,21 @@ fn namespace_mount(line: &[u8]) -> Option<(NetnsId, Vec<u8>)> {
 }
 
 impl Namespace {
+    fn new(id: NetnsId) -> Namespace {
+        Namespace { id, name: None, ways: Vec::new() }
+    }
+
+    /// Whether anything was found by which it might be entered.
+    pub fn has_way(&self) -> bool {
+        !self.ways.is_empty()
+    }
+
     /// A descriptor of the namespace; `None` if it is gone, or no way leads to it any more.
     pub fn open(&self) -> Option<OwnedFd> {
         self.ways.iter().find_map(|way| {
             let file = match way {
-                Way::Task(file) => super::open(file).ok()?,
+                Way::Task(file) | Way::Descriptor(file) => super::open(file).ok()?,
+                Way::Socket { pid, fd } => open_netns_of(*pid, *fd).ok()?,
                 Way::Mount { root, path } => open_mount(root, path)?,
             };
             let is_it = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_ino == self.id.0);

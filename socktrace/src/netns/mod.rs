@@ -1,7 +1,9 @@
 //! Network namespaces: finding all of them, naming and entering one.
 
+mod descriptor;
 mod find;
 mod given;
+mod links;
 mod target;
 
 use std::ffi::{OsStr, OsString};
@@ -20,6 +22,7 @@ use crate::socket::NetnsId;
 
 pub use find::{Found, Namespace, find, network_name};
 pub use given::GivenNames;
+pub use links::leading_elsewhere;
 pub use target::{called, enter as enter_called, inside, move_into};
 
 const NAMES: &str = "/run/netns";

@@ -36,8 +36,11 @@ pub(super) fn each(
     if *scope != Scope::All {
         return each(None);
     }
-    let Found { namespaces, refused } =
+    let Found { namespaces, refused, without_sockets } =
         netns::find(&procfs::root(), homes).context("cannot look for network namespaces")?;
+    if let Some(error) = without_sockets {
+        complain(&format!("network namespaces that only a socket keeps were not found: {error}"));
+    }
     let here: OwnedFd = File::open("/proc/thread-self/ns/net")
         .context("cannot open the network namespace of this process")?
         .into();
@@ -47,6 +50,7 @@ pub(super) fn each(
     for namespace in &namespaces {
         // The first is the one that this is in: whoever may enter no other has that.
         if Some(namespace.id) == netns::current() || skipped.note(go(namespace, &mut has_left)) {
+            skipped.elsewhere += netns::leading_elsewhere(&namespaces).unwrap_or(0);
             result = each(Some(namespace));
         }
         if result.is_err() {
@@ -66,17 +70,23 @@ pub(super) fn each(
 struct Skipped {
     vanished: u32,
     forbidden: u32,
+    /// Namespaces whose sockets were seen, with no way in.
+    unreachable: u32,
+    /// Interfaces that lead to namespaces that were not found.
+    elsewhere: usize,
     /// Processes whose namespace is not known.
     refused: u32,
 }
 
 enum NotThere {
     Vanished,
+    Unreachable,
     Failed(Errno),
 }
 
 fn go(namespace: &Namespace, has_left: &mut bool) -> Result<(), NotThere> {
-    let file = namespace.open().ok_or(NotThere::Vanished)?;
+    let why = if namespace.has_way() { NotThere::Vanished } else { NotThere::Unreachable };
+    let file = namespace.open().ok_or(why)?;
     netns::move_into(&file).map_err(NotThere::Failed)?;
     *has_left = true;
     Ok(())
@@ -88,6 +98,7 @@ impl Skipped {
         match entered {
             Ok(()) => return true,
             Err(NotThere::Failed(Errno::PERM | Errno::ACCESS)) => self.forbidden += 1,
+            Err(NotThere::Unreachable) => self.unreachable += 1,
             Err(NotThere::Vanished | NotThere::Failed(_)) => self.vanished += 1,
         }
         false
@@ -99,6 +110,16 @@ impl Skipped {
         for (count, what, hint) in [
             (self.vanished, "network namespaces vanished before they were listed", ""),
             (self.forbidden, "network namespaces may not be entered", hint),
+            (
+                self.unreachable,
+                "network namespaces were seen, not entered: no process leads there",
+                "",
+            ),
+            (
+                u32::try_from(self.elsewhere).unwrap_or(u32::MAX),
+                "interfaces lead to network namespaces that were not found, so not entered",
+                "",
+            ),
             (self.refused, "processes may not be looked into, nor may their namespaces", hint),
         ] {
             if count > 0 {
