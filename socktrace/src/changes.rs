@@ -1,13 +1,25 @@
 //! What changed between two listings. Sockets are the same where the kernel says so: by cookie.
-//! Knows nothing of how a socket is written, but that two writings of it can be compared.
+//! Knows nothing of how anything is written, but that two writings of it can be compared.
 
 use rustc_hash::FxHashMap;
 
+use crate::listeners::ServiceKey;
 use crate::socket::{Cookie, InetEnd, Inode, NetnsId, Socket, Table};
+
+/// What tells a line of a listing from others, in the next listing too.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Key {
+    Socket(SocketKey),
+    Service(ServiceKey),
+    /// By what its sockets have in common.
+    Group(Vec<String>),
+    /// A line of the summary of a namespace.
+    Summary(Option<NetnsId>, usize),
+}
 
 /// What tells a socket from others, as long as it lives.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Key {
+pub struct SocketKey {
     netns: Option<NetnsId>,
     table: Table,
     cookie: Option<Cookie>,
@@ -15,19 +27,19 @@ pub struct Key {
     place: Option<(Inode, Option<(InetEnd, InetEnd)>)>,
 }
 
-impl Key {
-    pub fn of(netns: Option<NetnsId>, socket: &Socket<'_>) -> Key {
+impl SocketKey {
+    pub fn of(netns: Option<NetnsId>, socket: &Socket<'_>) -> SocketKey {
         let (table, cookie) = (socket.table(), socket.cookie());
         let ends = match socket {
             Socket::Inet(inet) => Some((inet.local, inet.peer)),
             _ => None,
         };
         let is_known = cookie.is_some() && table != Table::Sctp;
-        Key { netns, table, cookie, place: (!is_known).then(|| (socket.inode(), ends)) }
+        SocketKey { netns, table, cookie, place: (!is_known).then(|| (socket.inode(), ends)) }
     }
 }
 
-/// What became of a socket since the listing before.
+/// What became of a line since the listing before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Change {
     Appeared,
@@ -121,7 +133,8 @@ mod tests {
     use super::*;
 
     fn key(cookie: u64) -> Key {
-        Key { netns: None, table: Table::Tcp, cookie: Some(Cookie(cookie)), place: None }
+        let cookie = Some(Cookie(cookie));
+        Key::Socket(SocketKey { netns: None, table: Table::Tcp, cookie, place: None })
     }
 
     fn next(changes: &mut Changes<&'static str>, sockets: &[(u64, &'static str)]) {

@@ -71,6 +71,15 @@ impl Reach {
 }
 
 impl Service {
+    pub fn key(&self) -> ServiceKey {
+        ServiceKey {
+            netns: self.place.id,
+            table: self.table,
+            local: self.local,
+            ifindex: self.interface.as_ref().map_or(0, |(index, _)| *index),
+        }
+    }
+
     pub fn reach(&self) -> Reach {
         let bound_to = self.interface.as_ref().map(|(index, _)| *index);
         if self.local.addr.to_canonical().is_loopback() || bound_to == Some(LOOPBACK_INDEX) {
@@ -92,11 +101,12 @@ impl Service {
 #[derive(Debug, Default)]
 pub struct Listeners {
     services: Vec<Service>,
-    places: FxHashMap<Key, usize>,
+    places: FxHashMap<ServiceKey, usize>,
 }
 
+/// What tells a service from others.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct Key {
+pub struct ServiceKey {
     netns: Option<NetnsId>,
     table: Table,
     local: InetEnd,
@@ -126,8 +136,8 @@ impl Listeners {
         if !Listeners::is_one(socket) {
             return;
         }
-        let key =
-            Key { netns: place.id, table: inet.table, local: inet.local, ifindex: inet.ifindex };
+        let (netns, ifindex) = (place.id, inet.ifindex);
+        let key = ServiceKey { netns, table: inet.table, local: inet.local, ifindex };
         if let Some(at) = self.places.get(&key) {
             let service = &mut self.services[*at];
             service.queue = service.queue.and(queue(inet));
@@ -156,12 +166,7 @@ impl Listeners {
         let is_of_mptcp: Vec<bool> = services
             .iter()
             .map(|service| {
-                let key = Key {
-                    netns: service.place.id,
-                    table: Table::Mptcp,
-                    local: service.local,
-                    ifindex: service.interface.as_ref().map_or(0, |(index, _)| *index),
-                };
+                let key = ServiceKey { table: Table::Mptcp, ..service.key() };
                 let whole = places.get(&key).filter(|_| service.table == Table::Tcp);
                 whole.is_some_and(|at| {
                     let of_whole = &services[*at].inodes;

@@ -110,9 +110,78 @@ fn a_terminal_is_left_as_it_was() {
 
 #[test]
 fn what_cannot_be_watched_is_refused() {
-    for line in ["-t --watch 10ms", "-t --watch soon", "-K --watch 1s dport = 1", "-s --watch 1s"] {
+    for line in ["-t --watch 10ms", "-t --watch soon", "-K --watch 1s dport = 1"] {
         let output = socktrace().args(line.split(' ')).output().unwrap();
         assert_eq!(output.status.code(), Some(1), "{line}");
         assert!(output.stdout.is_empty(), "{line}");
     }
+}
+
+#[test]
+fn services_and_counts_are_watched_too() {
+    require_root!();
+    let schema = Schema::of_socktrace();
+    in_namespace(|| {
+        let _first = TcpListener::bind((Ipv4Addr::LOCALHOST, 7007)).unwrap();
+        let listen = watch("listen -n --watch 100ms");
+        let listen_json = watch("listen -n -j --watch 100ms");
+        let states = watch("states -t --by state,sport -n --watch 100ms");
+        let states_json = watch("states -t --by state,sport -j --watch 100ms");
+        let summary = watch("-s --watch 100ms");
+        let summary_json = watch("-s -j --watch 100ms");
+        let object = |running: &Running, change: &str, holds: &dyn Fn(&Value) -> bool| {
+            running.await_line(|line| {
+                let object: Value = serde_json::from_str(line).unwrap();
+                schema.check_entry(&object);
+                (object["change"] == change && holds(&object)).then_some(())
+            });
+        };
+        let of_port = |object: &Value| object["local"]["port"] == 7005;
+        let row = |running: &Running, mark: &str, words: &[&str]| {
+            running.await_line(|line| {
+                let is_marked = line.starts_with(mark);
+                (is_marked && words.iter().all(|word| line.contains(word))).then_some(())
+            });
+        };
+        // Once each has listed what there was, more may come.
+        let of_first = |object: &Value| object["local"]["port"] == 7007;
+        for (columns, json) in [(&listen, &listen_json), (&states, &states_json)] {
+            row(columns, " ", &["7007"]);
+            object(json, "present", &of_first);
+        }
+        object(&summary_json, "present", &|object| object["summary"]["inet"]["tcp"] == 1);
+        row(&summary, " ", &["TCP\t  1"]);
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 7005)).unwrap();
+        row(&listen, "+ ", &["127.0.0.1:7005", "0/"]);
+        object(&listen_json, "appeared", &of_port);
+        row(&states, "+ ", &["LISTEN", "7005"]);
+        object(&states_json, "appeared", &of_port);
+        row(&summary, "~ ", &["TCP\t  2"]);
+        object(&summary_json, "changed", &|object| object["summary"]["inet"]["tcp"] == 2);
+        let waiting = std::net::TcpStream::connect((Ipv4Addr::LOCALHOST, 7005)).unwrap();
+        row(&listen, "~ ", &["127.0.0.1:7005", "1/"]);
+        object(&listen_json, "changed", &|object| of_port(object) && object["accept_queue"] == 1);
+        drop((waiting, listener));
+        row(&listen, "- ", &["127.0.0.1:7005"]);
+        object(&listen_json, "vanished", &of_port);
+        row(&states, "- ", &["LISTEN", "7005"]);
+        object(&states_json, "vanished", &|object| of_port(object) && object["state"] == "LISTEN");
+        for running in [listen, listen_json, states, states_json, summary, summary_json] {
+            running.signal(Signal::TERM);
+            assert!(running.finish().status.success());
+        }
+    });
+}
+
+#[test]
+fn a_summary_stands_above_the_sockets() {
+    require_root!();
+    in_namespace(|| {
+        let _listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 7006)).unwrap();
+        let running = watch("-s -tln --watch 100ms");
+        running.await_line(|line| line.trim_start().starts_with("Total:").then_some(()));
+        running.await_line(|line| line.contains("127.0.0.1:7006").then_some(()));
+        running.signal(Signal::TERM);
+        assert!(running.finish().status.success());
+    });
 }

@@ -44,6 +44,9 @@ struct Arguments {
     /// Those of a network namespace, by its name, a PID, a file or a container
     #[arg(short = 'N', long, value_name = "NAME")]
     net: Option<OsString>,
+    /// Again and again: redrawn on a terminal, with what changed marked
+    #[arg(long, value_name = "TIME")]
+    watch: Option<OsString>,
     /// A filter, as for listings
     filter: Vec<OsString>,
 }
@@ -83,7 +86,9 @@ pub fn parse(args: &[OsString]) -> Result<Result<Plan, PlanError>, clap::Error> 
     ];
     let switches = switches.into_iter().filter(|(is_set, _)| *is_set);
     let switches = switches.map(|(_, flag)| (flag, OsString::new()));
-    let options = switches.chain(typed.net.map(|name| (Flag::Net, name)));
+    let valued = [(Flag::Net, typed.net), (Flag::Watch, typed.watch)];
+    let valued = valued.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
+    let options = switches.chain(valued);
     Ok(Plan::of_view(View::Services, options, typed.filter))
 }
 

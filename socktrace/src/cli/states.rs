@@ -74,7 +74,7 @@ struct Words {
     net: Option<OsString>,
 
     /// Count in all network namespaces
-    #[arg(long)]
+    #[arg(short = 'G', long)]
     all_netns: bool,
 
     /// Print a JSON array (docs/schema.md)
@@ -84,6 +84,10 @@ struct Words {
     /// Print a JSON object per line
     #[arg(long)]
     json_lines: bool,
+
+    /// Count again and again: redrawn on a terminal, with what changed marked
+    #[arg(long, value_name = "TIME")]
+    watch: Option<OsString>,
 
     /// Which sockets to count, as in a listing
     #[arg(value_name = "FILTER")]
@@ -131,7 +135,12 @@ pub fn parse(args: &[OsString]) -> Result<Plan, clap::Error> {
         (words.json_lines, Flag::JsonLines),
     ];
     let switches = options.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (flag, None));
-    let valued = [(Flag::Query, words.query), (Flag::Query, tables), (Flag::Net, words.net)];
+    let valued = [
+        (Flag::Query, words.query),
+        (Flag::Query, tables),
+        (Flag::Net, words.net),
+        (Flag::Watch, words.watch),
+    ];
     let valued = valued.into_iter().filter(|(_, value)| value.is_some());
     // Tables before families: an option that names a family alone brings in all of its tables.
     let options = valued.chain(switches).map(|(flag, value)| (flag, value.unwrap_or_default()));

@@ -7,9 +7,11 @@ use super::json::address::ip;
 use super::json::listing::Framing;
 use super::json::local::unix_name;
 use super::listeners::Form;
+use super::record::Record;
 use super::show::Header;
 use super::table::{Align, Table};
 use super::{address, escape};
+use crate::changes as listed;
 use crate::counts::{Count, Counts, Key, Part};
 use crate::filter::Transport;
 use crate::names::Names;
@@ -41,12 +43,33 @@ impl CountsListing<'_, '_> {
         self.out.flush()
     }
 
+    /// What [`CountsListing::finish`] would write, line by line.
+    pub fn into_records(self) -> Vec<(listed::Key, Record)> {
+        let rows = rows(&self.counts, self.names);
+        let keys = rows.iter().map(|(group, _)| listed::Key::Group(group.clone()));
+        match self.form {
+            Form::Columns(_) => {
+                let cells = rows.iter().map(|(_, cells)| Record::Cells(cells.clone()));
+                keys.zip(cells).collect()
+            }
+            Form::Json(_) => {
+                let groups = self.counts.groups().into_iter().map(|(group, count)| {
+                    let mut text = Vec::new();
+                    json(&mut Object::new(&mut text), group, count, &self.counts, self.names);
+                    Record::Object(text)
+                });
+                keys.zip(groups).collect()
+            }
+        }
+    }
+
     fn json(&self, out: &mut Vec<u8>, framing: Framing) {
         let groups = self.counts.groups();
         let is_empty = groups.is_empty();
         for (number, (group, count)) in groups.into_iter().enumerate() {
             out.extend_from_slice(framing.before(number == 0));
             json(&mut Object::new(out), group, count, &self.counts, self.names);
+            out.extend_from_slice(framing.after());
         }
         out.extend_from_slice(framing.end(is_empty));
     }
@@ -54,36 +77,42 @@ impl CountsListing<'_, '_> {
 
 /// A row per group, and one for all of them if there are several.
 pub fn table(counts: &Counts<'_>, names: &Names) -> Table {
+    let mut table = Table::new(heading(counts));
+    rows(counts, names).into_iter().for_each(|(_, row)| table.row(row));
+    table
+}
+
+pub fn heading(counts: &Counts<'_>) -> Vec<(String, Align)> {
+    let keys = counts.by().iter().map(|key| (column(*key), align(*key)));
+    let numbers = [("Sockets", Align::Right), ("Share", Align::Right)];
+    let states = (!counts.by().contains(&Key::State)).then_some(("States", Align::Left));
+    let all = keys.chain(numbers).chain(states);
+    all.map(|(name, align)| (name.to_owned(), align)).collect()
+}
+
+/// The cells that tell the group, and all of its row.
+fn rows(counts: &Counts<'_>, names: &Names) -> Vec<(Vec<String>, Vec<String>)> {
     let has_states = !counts.by().contains(&Key::State);
-    let mut columns: Vec<(String, Align)> = counts
-        .by()
-        .iter()
-        .map(|key| (heading(*key).to_owned(), align(*key)))
-        .chain([("Sockets".to_owned(), Align::Right), ("Share".to_owned(), Align::Right)])
-        .collect();
-    if has_states {
-        columns.push(("States".to_owned(), Align::Left));
-    }
-    let mut table = Table::new(columns);
     let total = counts.total();
     let row = |keys: Vec<String>, count: Count| {
         let share = format!("{:.1}%", share(count, total));
         let states = has_states.then(|| states(count));
-            out.extend_from_slice(framing.after());
-        keys.into_iter().chain([count.sockets.to_string(), share]).chain(states)
+        let numbers = [count.sockets.to_string(), share];
+        let cells = keys.iter().cloned().chain(numbers).chain(states).collect();
+        (keys, cells)
     };
-    for (group, count) in counts.groups() {
-        table.row(row(group.iter().map(|part| text(*part, counts, names)).collect(), count));
-    }
-    if counts.len() != 1 {
+    let groups = counts.groups().into_iter().map(|(group, count)| {
+        row(group.iter().map(|part| text(*part, counts, names)).collect(), count)
+    });
+    let all = (counts.len() != 1).then(|| {
         let mut keys = vec![String::new(); counts.by().len()];
         keys[0] = "all".to_owned();
-        table.row(row(keys, total));
-    }
-    table
+        row(keys, total)
+    });
+    groups.chain(all).collect()
 }
 
-fn heading(key: Key) -> &'static str {
+fn column(key: Key) -> &'static str {
     match key {
         Key::Netid => "Netid",
         Key::State => "State",

@@ -9,8 +9,10 @@ use super::json::service;
 use super::json::write::Object;
 use super::known::Known;
 use super::number::write_to;
+use super::record::Record;
 use super::show::Header;
 use super::table::{Align, Table};
+use crate::changes::Key;
 use crate::listeners::{Listeners, Place, Queue, Service};
 use crate::netns::{self, Namespace};
 use crate::socket::{Inode, Socket};
@@ -57,6 +59,33 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
             name
         };
         self.listeners.add(&self.place, socket, interface, || known.home(socket));
+    }
+
+    pub fn heading(&self) -> Vec<(String, Align)> {
+        let netns = self.shows_netns.then_some("Netns");
+        let names = netns.into_iter().chain(HEADINGS);
+        names.map(|name| (name.to_owned(), Align::Left)).collect()
+    }
+
+    /// What [`ServicePrinter::finish`] would write, line by line.
+    pub fn into_records(mut self) -> Vec<(Key, Record)> {
+        let services = std::mem::take(&mut self.listeners).into_services();
+        let keys = services.iter().map(|service| Key::Service(service.key()));
+        match self.form {
+            Form::Columns(_) => {
+                let rows = self.rows(&services, Header::Hidden).into_iter();
+                let text = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
+                keys.zip(rows.map(|row| Record::Cells(row.iter().map(text).collect()))).collect()
+            }
+            Form::Json(_) => {
+                let objects = services.iter().map(|service| {
+                    let mut text = Vec::new();
+                    service::service(&mut Object::new(&mut text), service, &self.known);
+                    Record::Object(text)
+                });
+                keys.zip(objects).collect()
+            }
+        }
     }
 
     pub fn finish(&mut self) -> io::Result<()> {

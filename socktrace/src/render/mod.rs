@@ -19,6 +19,7 @@ mod netlink;
 pub mod number;
 pub mod output;
 mod packet;
+pub mod record;
 pub mod report;
 mod sctp;
 pub mod show;

@@ -7,10 +7,12 @@ use super::Printer;
 use super::counts::CountsListing;
 use super::json::listing::JsonListing;
 use super::listeners::ServicePrinter;
+use super::record::{Record, Recorder};
+use super::table::Align;
 use crate::changes::Key;
-use crate::netns::{self, Namespace};
-use crate::render::columns::Row;
-use crate::socket::{NetnsId, Socket};
+use crate::netns::Namespace;
+use crate::procfs::summary::Summary;
+use crate::socket::Socket;
 
 #[allow(clippy::large_enum_variant, reason = "there is one")]
 pub enum Output<'a, 'w> {
@@ -50,6 +52,37 @@ impl Output<'_, '_> {
         }
     }
 
+    /// The counts of the namespace, where they are part of the form: columns have them beforehand.
+    pub fn summary(&mut self, read: impl FnOnce() -> Summary) -> io::Result<()> {
+        match self {
+            Output::Json(listing) => listing.summary(&read()),
+            Output::Recorder(recorder) => {
+                recorder.summary(&read());
+                Ok(())
+            }
+            Output::Columns(_) | Output::Services(_) | Output::Counts(_) => Ok(()),
+        }
+    }
+
+    /// The heading of the small table that it would be written as.
+    pub fn heading(&self) -> Vec<(String, Align)> {
+        match self {
+            Output::Services(printer) => printer.heading(),
+            Output::Counts(listing) => super::counts::heading(&listing.counts),
+            Output::Columns(_) | Output::Json(_) | Output::Recorder(_) => Vec::new(),
+        }
+    }
+
+    /// What was taken, in place of writing it.
+    pub fn into_records(self) -> Vec<(Key, Record)> {
+        match self {
+            Output::Services(printer) => printer.into_records(),
+            Output::Counts(listing) => listing.into_records(),
+            Output::Recorder(recorder) => recorder.into_records(),
+            Output::Columns(_) | Output::Json(_) => Vec::new(),
+        }
+    }
+
     /// Writes what is held back, before a wait for more.
     pub fn flush(&mut self) -> io::Result<()> {
         match self {
@@ -69,55 +102,4 @@ impl Output<'_, '_> {
             Output::Recorder(_) => Ok(()),
         }
     }
-}
-
-/// What a recorder keeps of each socket.
-#[allow(clippy::large_enum_variant, reason = "there is one")]
-pub enum Form<'a, 'w> {
-    Columns(Printer<'a, 'w>),
-    Json(JsonListing<'a, 'w>),
-}
-
-/// Keeps each socket as it would be written, to be compared with another listing.
-pub struct Recorder<'a, 'w> {
-    form: Form<'a, 'w>,
-    netns: Option<NetnsId>,
-    rows: Vec<(Key, Row)>,
-}
-
-impl<'a, 'w> Recorder<'a, 'w> {
-    pub fn new(form: Form<'a, 'w>) -> Recorder<'a, 'w> {
-        Recorder { form, netns: netns::current(), rows: Vec::new() }
-    }
-
-    pub fn into_rows(self) -> Vec<(Key, Row)> {
-        self.rows
-    }
-
-    fn enter(&mut self, namespace: &Namespace) {
-        self.netns = Some(namespace.id);
-        match &mut self.form {
-            Form::Columns(printer) => printer.enter(namespace),
-            Form::Json(listing) => listing.enter(namespace),
-        }
-    }
-
-    fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
-        if is_own(socket) {
-            return Ok(());
-        }
-        let row = match &mut self.form {
-            Form::Columns(printer) => printer.record(socket),
-            Form::Json(listing) => Row::of_text(listing.record(socket)),
-        };
-        self.rows.push((Key::of(self.netns, socket), row));
-        Ok(())
-    }
-}
-
-/// Whether it is the socket of the listing itself, which is another one each time.
-fn is_own(socket: &Socket<'_>) -> bool {
-    const SOCK_DIAG: u8 = 4;
-    let Socket::Netlink(netlink) = socket else { return false };
-    netlink.protocol == SOCK_DIAG && netlink.port_id == std::process::id()
 }

@@ -14,7 +14,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Read, Write};
 use std::path::Path;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use crate::bpfmap::{MapError, StorageMap};
 use crate::cli::plan::{Format, Plan, Scope, Storage, Task, View};
@@ -96,13 +96,11 @@ pub fn run(
         return Err(SnapshotError::NoSelinux);
     }
     let names = Names::new(plan.name_options());
-    if plan.summary && plan.watch.is_some() {
-        return Err(anyhow!("--watch lists sockets: it cannot be used with --summary").into());
-    }
-    if plan.summary && plan.format == Format::Columns {
+    let is_once = plan.watch.is_none();
+    if plan.summary && is_once && plan.format == Format::Columns {
         scope::each(&plan.netns, &homes, &mut |namespace| print_summary(namespace, out))?;
     }
-    if plan.summary && plan.lists_nothing_besides() {
+    if plan.summary && is_once && plan.lists_nothing_besides() {
         if let Format::Json(framing) = plan.format {
             let mut listing = JsonListing::new(out, framing, plan.show, Known::names(&names));
             scope::each(&plan.netns, &homes, &mut |namespace| {
@@ -234,8 +232,11 @@ impl Session {
                 output.enter(namespace);
             }
             nowhere.retain(|name| Lookup::interface(&self.names, name).is_none());
-            if let (true, Output::Json(listing)) = (self.plan.summary, &mut *output) {
-                listing.summary(&read_summary()).context(CANNOT_WRITE)?;
+            if self.plan.summary {
+                output.summary(read_summary).context(CANNOT_WRITE)?;
+                if self.lists_summaries_only() {
+                    return Ok(());
+                }
             }
             let around = self.around(owners, &missing);
             let Session { plan, storage, progress, .. } = self;
@@ -259,6 +260,10 @@ impl Session {
         }
         missing.said().for_each(complain);
         Ok(())
+    }
+
+    fn lists_summaries_only(&self) -> bool {
+        self.plan.summary && self.plan.lists_nothing_besides()
     }
 
     /// Forgets what may have changed since the listing before.

@@ -109,6 +109,16 @@ impl<'a, 'w> JsonListing<'a, 'w> {
         &self.pending
     }
 
+    /// The object of a summary, which is not written.
+    pub fn summary_record(&mut self, counts: &Summary) -> &[u8] {
+        self.pending.clear();
+        let mut object = Object::new(&mut self.pending);
+        self.members.netns(&mut object);
+        summary::summary(&mut object, counts);
+        drop(object);
+        &self.pending
+    }
+
     pub fn summary(&mut self, counts: &Summary) -> io::Result<()> {
         self.separate();
         let mut object = Object::new(&mut self.pending);

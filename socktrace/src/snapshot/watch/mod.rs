@@ -6,6 +6,7 @@
 mod screen;
 
 use std::io::{self, IsTerminal, Write};
+use std::iter;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -16,16 +17,19 @@ use tokio::time::{MissedTickBehavior, interval};
 use self::screen::Screen;
 use super::{CANNOT_WRITE, Session, hidden};
 use crate::changes::{Change, Changes, Line};
-use crate::cli::plan::Format;
+use crate::cli::plan::{Format, View};
 use crate::live::has_lost_reader;
+use crate::owner::Owners;
 use crate::render::Printer;
-use crate::render::columns::{Column, Listing, Row};
+use crate::render::columns::{Column, Listing};
 use crate::render::json::Object;
 use crate::render::json::listing::{Framing, JsonListing};
 use crate::render::json::time::{Clock, now_unix_us};
 use crate::render::known::Known;
-use crate::render::output::{Form, Output, Recorder};
+use crate::render::output::Output;
+use crate::render::record::{Form, Record, Recorder};
 use crate::render::show::Header;
+use crate::render::table::{Align, Table};
 
 /// Lists until a signal, or until nobody reads.
 pub(super) fn run(session: Session, every: Duration, out: &mut dyn Write) -> Result<()> {
@@ -62,13 +66,32 @@ async fn follow(mut session: Session, every: Duration, out: &mut dyn Write) -> R
     }
 }
 
+/// Keeps sockets in the form that the plan asks for.
+fn recorder<'a, 'w>(
+    session: &'a Session,
+    owners: Option<&'a Owners>,
+    nowhere: &'w mut io::Sink,
+) -> Recorder<'a, 'w> {
+    let plan = &session.plan;
+    let known = Known { names: &session.names, owners, homes: Some(&session.homes) };
+    Recorder::new(match plan.format {
+        Format::Columns => {
+            let listing = Listing::new(nowhere, None, hidden(plan).without(Column::Mark));
+            Form::Columns(Printer::new(listing, plan.show, known))
+        }
+        Format::Json(_) => Form::Json(JsonListing::new(nowhere, Framing::Array, plan.show, known)),
+    })
+}
+
 struct Watch<'w> {
     out: &'w mut dyn Write,
     every: Duration,
     screen: Option<Screen>,
     clock: Clock,
     listed: Option<i64>,
-    changes: Changes<Row>,
+    /// That of the small table, where the listing is one.
+    heading: Vec<(String, Align)>,
+    changes: Changes<Record>,
 }
 
 impl<'w> Watch<'w> {
@@ -80,6 +103,7 @@ impl<'w> Watch<'w> {
             every,
             clock: Clock::default(),
             listed: None,
+            heading: Vec::new(),
             changes: Changes::default(),
         })
     }
@@ -89,25 +113,16 @@ impl<'w> Watch<'w> {
         session.refresh();
         let ahead = session.read_ahead()?;
         let owners = session.read_owners()?;
-        let known =
-            Known { names: &session.names, owners: owners.as_ref(), homes: Some(&session.homes) };
         let mut nowhere = io::sink();
-        let plan = &session.plan;
-        let form = match plan.format {
-            Format::Columns => Form::Columns(Printer::new(
-                Listing::new(&mut nowhere, None, hidden(plan).without(Column::Mark)),
-                plan.show,
-                known,
-            )),
-            Format::Json(_) => {
-                Form::Json(JsonListing::new(&mut nowhere, Framing::Array, plan.show, known))
+        let mut output = match session.plan.view {
+            View::Sockets => Output::Recorder(recorder(session, owners.as_ref(), &mut nowhere)),
+            View::Services | View::Counts(_) => {
+                session.output(&mut nowhere, None, owners.as_ref()).context(CANNOT_WRITE)?
             }
         };
-        let mut output = Output::Recorder(Recorder::new(form));
         session.list(owners.as_ref(), ahead, &mut output)?;
-        if let Output::Recorder(recorder) = output {
-            self.changes.next(recorder.into_rows());
-        }
+        self.heading = output.heading();
+        self.changes.next(output.into_records());
         self.listed = Some(now_unix_us());
         Ok(())
     }
@@ -122,7 +137,7 @@ impl<'w> Watch<'w> {
                 match &self.screen {
                     Some(screen) => {
                         let (width, height) = screen.size();
-                        self.headline(&mut text);
+                        self.headline(session, &mut text);
                         let mut lines = self.changes.lines();
                         let mut rows = self.rows(session, &lines, Some(width))?;
                         if rows.iter().filter(|byte| **byte == b'\n').count() + 1 > height {
@@ -146,13 +161,19 @@ impl<'w> Watch<'w> {
     }
 
     /// How much changed, behind the time.
-    fn headline(&self, out: &mut Vec<u8>) {
+    fn headline(&self, session: &Session, out: &mut Vec<u8>) {
         let lines = self.changes.lines();
         let count = |change| lines.iter().filter(|line| line.change == change).count();
         let (appeared, vanished, changed) =
             (count(Change::Appeared), count(Change::Vanished), count(Change::Changed));
+        let what = match session.plan.view {
+            _ if session.lists_summaries_only() => "lines",
+            View::Sockets => "sockets",
+            View::Services => "services",
+            View::Counts(_) => "groups",
+        };
         let text = format!(
-            "  every {:?}  {} sockets  +{appeared} -{vanished} ~{changed}\n",
+            "  every {:?}  {} {what}  +{appeared} -{vanished} ~{changed}\n",
             self.every,
             lines.len() - vanished
         );
@@ -162,23 +183,46 @@ impl<'w> Watch<'w> {
     fn rows(
         &self,
         session: &Session,
-        lines: &[Line<'_, Row>],
+        lines: &[Line<'_, Record>],
         screen: Option<usize>,
     ) -> Result<Vec<u8>> {
         let mut text = Vec::new();
+        let has_header = session.plan.show.header == Header::Shown;
+        self.table(lines, has_header, &mut text);
+        if session.plan.view != View::Sockets || session.lists_summaries_only() {
+            return Ok(text);
+        }
         let hidden = hidden(&session.plan).without(Column::Mark);
         let mut listing = Listing::new(&mut text, screen, hidden);
         let mut write = || {
-            if session.plan.show.header == Header::Shown {
+            if has_header {
                 listing.header()?;
             }
             for line in lines {
-                listing.row(line.change.mark(), line.row)?;
+                if let Record::Row(row) = line.row {
+                    listing.row(line.change.mark(), row)?;
+                }
             }
             listing.finish()
         };
         write().context(CANNOT_WRITE)?;
         Ok(text)
+    }
+
+    /// What is a small table: services, counts, or without a heading a summary.
+    fn table(&self, lines: &[Line<'_, Record>], has_header: bool, out: &mut Vec<u8>) {
+        let unnamed = || (String::new(), Align::Left);
+        let heading = match self.heading.is_empty() {
+            true => vec![unnamed()],
+            false => self.heading.clone(),
+        };
+        let mut table = Table::new(iter::once(unnamed()).chain(heading));
+        for line in lines {
+            if let Record::Cells(cells) = line.row {
+                table.row(iter::once(line.change.mark().to_owned()).chain(cells.iter().cloned()));
+            }
+        }
+        table.write(out, "", has_header && !self.heading.is_empty());
     }
 
     /// A line for each change; in the first listing, for each socket.
@@ -191,7 +235,9 @@ impl<'w> Watch<'w> {
             let mut head = Object::new(out);
             head.value("change", change.name());
             self.clock.write(&mut head, listed);
-            head.members_of(row.text());
+            if let Record::Object(object) = row {
+                head.members_of(object);
+            }
             drop(head);
             out.push(b'\n');
         }
