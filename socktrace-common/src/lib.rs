@@ -286,7 +286,7 @@ shared! {
 
 shared! {
     /// What the kernel half remembers of a socket from its opening to its end.
-    pub struct Memory: 96 {
+    pub struct Memory: 88 {
         /// Which socket it is of; 0 for none.
         pub key: u64,
         /// When the socket was opened; 0 if that was not seen.
@@ -300,7 +300,6 @@ shared! {
         pub state: u32,
         /// The errno that an earlier life left on the socket, or 0.
         pub stale_error: u32,
-        pub reserved: u64,
     }
 }
 
@@ -315,7 +314,6 @@ impl Memory {
         reason: 0,
         state: 0,
         stale_error: 0,
-        reserved: 0,
     };
 }
 

@@ -123,7 +123,7 @@ fn end(sock: Sock, old: i32) {
     sock.describe(&mut life.socket, tcp);
     sock.traffic(tcp, &mut life.traffic);
     life.connection = tcp.map_or(0, |tcp| tcp.connection());
-    life.owner = memory.owner;
+    owner::copy(&memory.owner, &mut life.owner);
     life.opened_ns = memory.opened_ns;
     life.connected_ns = memory.since_ns;
     life.reason = memory.reason;

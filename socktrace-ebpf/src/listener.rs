@@ -10,7 +10,7 @@ use aya_ebpf::macros::btf_map;
 use socktrace_common::{LISTENER, Listener, ListenerKey, Memory, NOT_LEARNT};
 
 use crate::kernel::{AF_INET, Sock, now};
-use crate::ring;
+use crate::{owner, ring};
 
 #[btf_map]
 static LISTENERS: LruHashMap<ListenerKey, Listener, { 1 << 14 }> = LruHashMap::new();
@@ -84,7 +84,7 @@ fn lend(key: &ListenerKey, memory: &mut Memory) -> bool {
         && known.is_shared == 0
         && known.owner.learnt != NOT_LEARNT
     {
-        memory.owner = known.owner;
+        owner::copy(&known.owner, &mut memory.owner);
         memory.owner.learnt = LISTENER;
     }
     true

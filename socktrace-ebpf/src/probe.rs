@@ -9,6 +9,7 @@ use socktrace_common::probe::{Facts, Judgement, Probe, known};
 use socktrace_common::{ACCEPTOR, Memory, NOT_LEARNT, OWN_EVENT, Owner, flag};
 
 use crate::kernel::{AF_INET, Sock, now};
+use crate::owner;
 
 /// Whether there is a filter; set by the loader.
 #[unsafe(no_mangle)]
@@ -80,7 +81,7 @@ fn judge_full(sock: Sock, memory: &Memory, program: u32, stage: u32, states: u64
     } else {
         sock.describe(&mut facts.socket, tcp);
     }
-    facts.owner = memory.owner;
+    owner::copy(&memory.owner, &mut facts.owner);
     of_ends(facts);
     facts.states = states;
     if states != 0 {
@@ -121,13 +122,13 @@ fn judge_full(sock: Sock, memory: &Memory, program: u32, stage: u32, states: u64
 
 /// As [`judge`], for what has only what all kinds of socket have, and an owner that is lent.
 #[inline(always)]
-pub(crate) fn judge_small(program: Program, sock: Sock, owner: &Owner, states: u64) -> Judgement {
+pub(crate) fn judge_small(program: Program, sock: Sock, lent: &Owner, states: u64) -> Judgement {
     if HAS_PROBE.load() == 0 {
         return Judgement::Pass;
     }
     let Some((probe, facts)) = place(program as u32) else { return Judgement::Pass };
     sock.describe_small(&mut facts.socket);
-    facts.owner = *owner;
+    owner::copy(lent, &mut facts.owner);
     of_ends(facts);
     facts.states = states;
     facts.known |= known::STATE;

@@ -108,7 +108,7 @@ fn tell(sock: Sock, memory: &Memory, reason: u32, sent: bool) {
     let Some(mut entry) = ring::reserve::<Reset>() else { return };
     let record = entry.record();
     sock.describe(&mut record.socket, sock.tcp());
-    record.owner = memory.owner;
+    owner::copy(&memory.owner, &mut record.owner);
     finish(record, reason, sock.state(), sent);
     record.header = header(RESET, memory.flags);
     entry.submit();

@@ -42,7 +42,7 @@ fn segment(sock: Sock, skb: Skb) {
     let record = entry.record();
     let tcp = sock.tcp();
     sock.describe(&mut record.socket, tcp);
-    record.owner = memory.owner;
+    owner::copy(&memory.owner, &mut record.owner);
     record.sequence = skb.sequence();
     record.length = skb.length();
     record.total = tcp.map_or(0, |tcp| tcp.total_retrans());
@@ -83,7 +83,7 @@ fn handshake(listener: Sock, request: Request) {
     let Some(mut entry) = ring::reserve::<Retransmission>() else { return };
     let record = entry.record();
     sock.describe_small(&mut record.socket);
-    record.owner = memory.owner;
+    owner::copy(&memory.owner, &mut record.owner);
     record.sequence = request.sequence();
     record.length = 0;
     // The kernel counts it afterwards.

@@ -169,7 +169,7 @@ impl Step {
         } else {
             sock.describe(&mut to.socket, tcp);
         }
-        to.owner = memory.owner;
+        owner::copy(&memory.owner, &mut to.owner);
         let has_begun = memory.since_ns != 0 && memory.state == self.old as u32;
         to.held_ns = if has_begun { self.now.wrapping_sub(memory.since_ns) } else { UNKNOWN_NS };
         to.born_ns = self.born_ns;
