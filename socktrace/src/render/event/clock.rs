@@ -22,9 +22,10 @@ pub fn since_boot() -> SinceBoot {
     SinceBoot { nanos: nanos(ClockId::Boottime) as u64 }
 }
 
-fn nanos(clock: ClockId) -> i128 {
+/// Good until 2262.
+fn nanos(clock: ClockId) -> i64 {
     let time = clock_gettime(clock);
-    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
+    time.tv_sec * SECOND as i64 + time.tv_nsec
 }
 
 pub(super) struct Clock {
@@ -33,7 +34,7 @@ pub(super) struct Clock {
     before: SinceBoot,
     /// What is to be added to a time since boot to make it one of the epoch: the clock may be set
     /// meanwhile, so it is looked at anew when a second has gone.
-    epoch: i128,
+    epoch: i64,
     looked: u64,
     zone: jiff::tz::TimeZone,
     /// The second that was formatted last, and how: most events share it with the one before.
@@ -64,7 +65,7 @@ impl Clock {
             self.looked = at.nanos / SECOND;
             self.epoch = nanos(ClockId::Realtime) - nanos(ClockId::Boottime);
         }
-        ((self.epoch + i128::from(at.nanos)) / 1000) as i64
+        self.epoch.saturating_add_unsigned(at.nanos) / 1000
     }
 
     pub(super) fn write(&mut self, out: &mut Vec<u8>, at: SinceBoot) {
