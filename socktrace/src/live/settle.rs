@@ -73,12 +73,34 @@ impl Settling {
     /// A socket waits for its ends: now they are known.
     fn fill_in_ends(&mut self, key: Key, event: &Event) {
         let Some(since) = self.without_port.remove(&key) else { return };
-        let start = self.queue.partition_point(|other| other.at < since);
+        let start = self.first_at(since);
         let waiting = self.queue.range_mut(start..).take_while(|other| other.at == since);
         for other in waiting.filter(|other| other.socket.key == key) {
             other.socket.local = event.socket.local;
             other.socket.peer = event.socket.peer;
         }
+    }
+
+    /// The first event that was not before a time. It is looked for from the end, in strides that
+    /// grow: most often it is one of the last, and the others have left the cache.
+    fn first_at(&self, time: SinceBoot) -> usize {
+        let is_before = |i: usize| self.queue[i].at < time;
+        let (mut low, mut high) = (self.queue.len(), self.queue.len());
+        let mut stride = 4;
+        while low > 0 && !is_before(low - 1) {
+            high = low - 1;
+            low = high.saturating_sub(stride);
+            stride *= 2;
+        }
+        while low < high {
+            let middle = low + (high - low) / 2;
+            if is_before(middle) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
     }
 
     /// A reset came after the transition that it explains: what began was no TIME-WAIT, and the

@@ -40,6 +40,17 @@ fn the_port_of_syn_sent_comes_with_the_next_event() {
 }
 
 #[test]
+fn the_first_event_of_a_time_is_found_however_far_back() {
+    let mut settling = Settling::default();
+    let times = [1, 1, 2, 5, 5, 5, 6, 9, 9, 12, 13, 13, 13, 20, 21, 22, 30, 31, 31, 40];
+    take(&mut settling, times.map(|ms| step(ms, ms, State::Established, State::FinWait1)));
+    for ms in 0..45 {
+        let expected = times.iter().position(|time| *time >= ms).unwrap_or(times.len());
+        assert_eq!(settling.first_at(at(ms)), expected, "{ms}");
+    }
+}
+
+#[test]
 fn a_reset_after_the_end_leaves_no_time_wait() {
     let mut settling = Settling::default();
     let end = |key| step(1, key, State::FinWait2, State::TimeWait);
