@@ -136,19 +136,22 @@ fn rounds(options: &Churn, loads: &[Load], tracers: &[Tracer], folder: &Path) ->
         for (tracer, ratios) in tracers.iter().zip(&mut ratios) {
             let run = one_run(loads, Some(tracer), folder)?;
             print_row(&tracer.name, &run, &untraced)?;
-            ratios.push((run.rate() / untraced.rate(), run.own_us() / untraced.own_us()));
+            let start = run.traced.as_ref().map_or(0.0, |traced| traced.start.as_secs_f64() * 1e3);
+            ratios.push((run.rate() / untraced.rate(), run.own_us() / untraced.own_us(), start));
         }
     }
     for (tracer, mut ratios) in tracers.iter().zip(ratios) {
-        let mut median = |by: fn(&(f64, f64)) -> f64| {
+        let mut median = |by: fn(&(f64, f64, f64)) -> f64| {
             ratios.sort_by(|a, b| by(a).total_cmp(&by(b)));
             by(&ratios[ratios.len() / 2])
         };
         println!(
-            "{}: median {:.3} of the untraced rate, {:.3} of its CPU time per connection",
+            "{}: median {:.3} of the untraced rate, {:.3} of its CPU time per connection; traces after \
+             {:.0} ms",
             tracer.name,
-            median(|ratio| ratio.0),
-            median(|ratio| ratio.1)
+            median(|run| run.0),
+            median(|run| run.1),
+            median(|run| run.2)
         );
     }
     Ok(())

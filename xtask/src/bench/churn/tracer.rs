@@ -49,6 +49,8 @@ pub(super) struct Traced {
     pub(super) bytes: u64,
     /// Since it traced: what the start takes, it takes once.
     pub(super) cpu: Duration,
+    /// From the command to the word that it traces.
+    pub(super) start: Duration,
     /// What it said of losses.
     pub(super) losses: Vec<String>,
 }
@@ -58,8 +60,10 @@ pub(super) struct Running {
     output: PathBuf,
     errors: PathBuf,
     end: EndLine,
-    /// What the start took.
+    /// What the start took of the CPUs.
     start_cpu: Duration,
+    /// From the command to the word that it traces.
+    start: Duration,
 }
 
 /// The states of connections.
@@ -81,6 +85,7 @@ impl Tracer {
     /// Starts it with its output in a file, and waits until it traces.
     pub(super) fn start(&self, folder: &Path) -> Result<Running> {
         let (output, errors) = (folder.join("output"), folder.join("errors"));
+        let started = Instant::now();
         let child = Command::new(&self.program)
             .args(&self.arguments)
             .stdin(Stdio::null())
@@ -88,17 +93,24 @@ impl Tracer {
             .stderr(File::create(&errors)?)
             .spawn()
             .with_context(|| format!("cannot run {}", self.program.display()))?;
-        let mut running =
-            Running { child, output, errors, end: self.end, start_cpu: Duration::ZERO };
-        let deadline = Instant::now() + START;
+        let mut running = Running {
+            child,
+            output,
+            errors,
+            end: self.end,
+            start_cpu: Duration::ZERO,
+            start: Duration::ZERO,
+        };
+        let deadline = started + START;
         while !running.is_live(self.live)? {
             if running.child.try_wait()?.is_some() || Instant::now() > deadline {
                 let said = fs::read_to_string(&running.errors)?;
                 let _ = running.child.kill();
                 bail!("{} does not trace: {}", self.name, said.trim());
             }
-            sleep(Duration::from_millis(2));
+            sleep(Duration::from_millis(1));
         }
+        running.start = started.elapsed();
         if self.live == Live::Prints {
             sleep(SETTLE);
         }
@@ -129,6 +141,7 @@ impl Running {
             ends: 0,
             bytes: fs::metadata(&self.output)?.len(),
             cpu: used.cpu.saturating_sub(self.start_cpu),
+            start: self.start,
             losses,
         };
         let ports: Vec<String> = ports.iter().map(u16::to_string).collect();
