@@ -52,6 +52,8 @@ use crate::{privilege, procfs};
 
 /// How often the ring is read.
 const TICK: Duration = Duration::from_millis(50);
+/// Ticks from one look at the losses to the next: what the kernel counts is asked for by program.
+const TICKS_TO_REPORT: u64 = 5;
 /// Records taken from the ring before signals and the clock are looked at again.
 const BATCH: usize = 8192;
 
@@ -256,6 +258,7 @@ impl<W: Write + AsFd> Session<W> {
         tokio::pin!(end);
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = 0;
         let mut next = Next::Continue;
         while next != Next::Stop {
             tokio::select! {
@@ -267,7 +270,13 @@ impl<W: Write + AsFd> Session<W> {
                 woken = self.tracer.readable() => {
                     woken.context("cannot wait for the ring")?.clear_ready();
                 }
-                _ = tick.tick() => self.report()?,
+                _ = tick.tick() => {
+                    ticks += 1;
+                    if ticks % TICKS_TO_REPORT == 0 {
+                        self.report()?;
+                    }
+                    self.output.check_reader()?;
+                }
             }
             next = self.drain()?;
         }
@@ -286,7 +295,7 @@ impl<W: Write + AsFd> Session<W> {
                 return Ok(if self.left == Some(0) { Next::Stop } else { Next::Wait });
             };
             if let Some(event) = self.pipeline.take(record) {
-                self.show(event)?;
+                self.show(&event)?;
             }
         }
         self.show_until(since_boot())?;
@@ -298,26 +307,26 @@ impl<W: Write + AsFd> Session<W> {
         while self.left != Some(0)
             && let Some(event) = self.pipeline.next(now)
         {
-            self.show(event)?;
+            self.show(&event)?;
         }
         Ok(())
     }
 
     /// Shows an event: the one place where it is decided whether it is.
-    fn show(&mut self, event: Event) -> Result<(), LiveError> {
-        let is_wanted = self.judge.as_ref().is_none_or(|judge| judge.lets_through(&event));
+    fn show(&mut self, event: &Event) -> Result<(), LiveError> {
+        let is_wanted = self.judge.as_ref().is_none_or(|judge| judge.lets_through(event));
         if self.left == Some(0) || !is_wanted {
             return Ok(());
         }
         self.left = self.left.map(|left| left - 1);
         match &mut self.tally {
             Some(tally) => tally.take(event),
-            None => self.output.event(&event)?,
+            None => self.output.event(event)?,
         }
         Ok(())
     }
 
-    /// Says what was lost since it was said last, and whether anybody reads.
+    /// Says what was lost since it was said last.
     fn report(&mut self) -> Result<(), LiveError> {
         self.tracer.get_mut().flush_log();
         let losses = self.tracer.get_mut().losses()?;
@@ -327,7 +336,7 @@ impl<W: Write + AsFd> Session<W> {
         }
         self.losses = losses;
         self.seeding.iter_mut().for_each(Seeding::report);
-        Ok(self.output.check_reader()?)
+        Ok(())
     }
 
     /// Detaches, and empties the ring.
@@ -354,7 +363,7 @@ impl<W: Write + AsFd> Session<W> {
         while self.drain()? == Next::Continue {}
         self.show_until(SinceBoot { nanos: u64::MAX })?;
         for event in self.pipeline.rest() {
-            self.show(event)?;
+            self.show(&event)?;
         }
         for counted in self.tally.take().into_iter().flat_map(Tally::into_sorted) {
             self.output.counted(&counted)?;

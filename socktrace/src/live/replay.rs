@@ -26,7 +26,7 @@ pub fn replay<'a>(
     };
     let mut tally = (layout == Layout::Counts).then(Tally::default);
     let mut show = |event: Event| match &mut tally {
-        Some(tally) => tally.take(event),
+        Some(tally) => tally.take(&event),
         None => printer.event(out, &event),
     };
     for bytes in records {

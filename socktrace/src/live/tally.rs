@@ -17,9 +17,9 @@ pub(super) struct Tally {
 }
 
 impl Tally {
-    pub(super) fn take(&mut self, event: Event) {
-        let What::Retransmission(again) = event.what else { return };
-        let socket = event.socket;
+    pub(super) fn take(&mut self, event: &Event) {
+        let What::Retransmission(again) = &event.what else { return };
+        let socket = event.socket.clone();
         let counted = match self.connections.entry((socket.netns, socket.local, socket.peer)) {
             Entry::Occupied(known) => {
                 let known = known.into_mut();
