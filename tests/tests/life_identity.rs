@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use rustix::io::Errno;
-use socktrace_tests::driver::{Kind, join, parse};
+use socktrace_tests::driver::{Kind, has_mptcp, join, parse};
 use socktrace_tests::events::Events;
 use socktrace_tests::expect::is_here;
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::stage::Stage;
-use socktrace_tests::{actor, require_root, stage};
+use socktrace_tests::{actor, require_root, skip, stage};
 
 #[test]
 fn a_socket_that_connects_again_lives_again() {
@@ -141,6 +141,9 @@ fn addresses_are_written_as_ss_writes_them() {
 fn an_mptcp_connection_is_one_with_its_subflows() {
     require_root!();
     in_namespace(|| {
+        if !has_mptcp() {
+            skip!("this kernel has no MPTCP");
+        }
         let mut life = Events::start("life", &[]);
         let (client, server) = (actor!("client"), actor!("server"));
         let sock = server.socket(Kind::Mptcp4);
@@ -166,7 +169,7 @@ fn an_mptcp_connection_is_one_with_its_subflows() {
             .all
             .iter()
             .filter(|event| is_here(event) && event["netid"] == "tcp")
-            .filter(|event| event.get("subflow_of").is_none())
+            .filter(|event| event.get("subflow").is_none())
             .collect();
         assert!(plain.is_empty(), "{plain:#?}");
     });
@@ -176,6 +179,9 @@ fn an_mptcp_connection_is_one_with_its_subflows() {
 fn a_kernel_thread_owns_nothing() {
     require_root!();
     in_namespace(|| {
+        if !has_mptcp() {
+            skip!("this kernel has no MPTCP");
+        }
         let mut life = Events::start("life", &[]);
         let (client, server) = (actor!("client"), actor!("server"));
         let sock = server.socket(Kind::Mptcp4);

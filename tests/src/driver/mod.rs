@@ -25,6 +25,7 @@ use order::{Answer, Handle, Order, Reply};
 pub use order::{Kind, Span};
 use socktrace::socket::TcpInfo;
 
+use crate::sys;
 use crate::wait::DEADLINE;
 
 /// A process under orders, in the network namespace of the thread that started it. It ends when
@@ -316,6 +317,11 @@ pub fn join(client: &Actor, server: &Actor, listener: &Sock) -> (Sock, Sock) {
     let far = server.accept(listener);
     assert_eq!(far.peer(), near.local, "somebody else came first");
     (near, far)
+}
+
+/// Whether sockets of [`Kind::Mptcp4`] can be made.
+pub fn has_mptcp() -> bool {
+    sys::open(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, act::IPPROTO_MPTCP).is_ok()
 }
 
 pub fn parse(addr: &str) -> SocketAddr {
