@@ -69,6 +69,12 @@ pub(super) static DESCRIPTOR_GROWTH: Rule = Rule {
             reason: "of a process that closes what it opens, there are fewer now and then",
         },
         Threshold {
+            name: "looks",
+            value: 3.0,
+            unit: "looks that saw more than the one before, and half of all looks",
+            reason: "what happened once is no trend",
+        },
+        Threshold {
             name: "left",
             value: 3600.0,
             unit: "seconds until the limit, for a warning",
@@ -94,7 +100,9 @@ fn descriptor_growth(case: &Case<'_>) -> Vec<Finding> {
 fn judge_growth(case: &Case<'_>, process: &Process) -> Option<Finding> {
     let growth = process.growth?;
     let more = growth.last.saturating_sub(growth.first);
-    let is_steady = growth.falls == 0 && growth.rises * 2 >= case.evidence.watch.looks;
+    let is_steady = growth.falls == 0
+        && growth.rises * 2 >= case.evidence.watch.looks
+        && f64::from(growth.rises) >= case.limit("looks");
     if !is_steady || (more as f64) < case.limit("count") || is_close_wait(case, process, more) {
         return None;
     }

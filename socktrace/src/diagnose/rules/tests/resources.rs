@@ -27,6 +27,8 @@ fn limits_of_processes_and_host() {
     let process = at_once.processes.known.get_mut(&7).unwrap();
     process.growth.as_mut().unwrap().rises = 1;
     assert_eq!(fired(&at_once), [], "a pool that was filled");
+    at_once.watch.looks = 2;
+    assert_eq!(fired(&at_once), [], "two looks show no trend");
 
     let host = |used| {
         let mut evidence = evidence(Vec::new());
