@@ -1,12 +1,15 @@
-//! A running `socktrace trace`, `life` or `retrans` with its events as JSON, by socket.
+//! A running `socktrace trace`, `life` or `retrans` with its events as JSON, by socket. Each is checked
+//! against the schema.
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::process::{Finished, Running, socktrace};
+use crate::schema::Schema;
 
 pub struct Events {
     running: Running,
+    schema: Schema,
     seen: Vec<Value>,
 }
 
@@ -29,7 +32,11 @@ impl Events {
     pub fn starting(command: &str, options: &[&str]) -> Events {
         let mut program = socktrace();
         program.args([command, "--json"]).args(options);
-        Events { running: Running::start(program), seen: Vec::new() }
+        Events {
+            running: Running::start(program),
+            schema: Schema::of_socktrace(),
+            seen: Vec::new(),
+        }
     }
 
     /// Waits until it knows whose the sockets are that are older than it.
@@ -50,10 +57,9 @@ impl Events {
         if let Some(event) = self.seen.iter().find(|event| found(event)) {
             return event.clone();
         }
-        let Events { running, seen } = self;
+        let Events { running, schema, seen } = self;
         running.await_line(|line| {
-            let event: Value = serde_json::from_str(line)
-                .unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
+            let event = read(schema, line);
             let is_found = found(&event);
             seen.push(event);
             is_found.then(|| seen[seen.len() - 1].clone())
@@ -83,11 +89,9 @@ impl Events {
 
     /// Reads until it ends by itself.
     pub fn finish(self) -> Ended {
-        let Events { running, seen: mut all } = self;
+        let Events { running, schema, seen: mut all } = self;
         let finished = running.finish();
-        all.extend(finished.stdout.iter().map(|line| {
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"))
-        }));
+        all.extend(finished.stdout.iter().map(|line| read(&schema, line)));
         Ended { all, finished }
     }
 }
@@ -117,6 +121,13 @@ pub fn path(events: &[&Value]) -> Vec<String> {
         .chain(states.iter().map(|event| &event["new_state"]))
         .map(|state| state.as_str().expect("states are words").to_owned())
         .collect()
+}
+
+fn read(schema: &Schema, line: &str) -> Value {
+    let event: Value =
+        serde_json::from_str(line).unwrap_or_else(|error| panic!("not JSON ({error}): {line}"));
+    schema.check_entry(&event);
+    event
 }
 
 fn of(events: &[Value], cookie: u64) -> Vec<&Value> {

@@ -67,39 +67,77 @@ fn every_listing_is_as_the_schema_says() {
     });
 }
 
+/// A command that prints JSON, the definition of what it prints, and the tests that look at it. What
+/// is looked at here has lines of arguments.
+const COMMANDS: &[(&str, &str, &[&str])] = &[
+    // json_events.rs; events.rs looks at all that any test of a trace reads.
+    ("trace", "event_state", &[]),
+    ("life", "event_life", &[]),
+    ("retrans", "event_retransmit", &[]),
+    (
+        "states",
+        "count",
+        &[
+            "-j",
+            "-j --by process,port",
+            "--json-lines --by user,cgroup,local,peer",
+            "-j --by sport,dport -n",
+            "-jx --by local,peer",
+        ],
+    ),
+    ("audit", "audit", &["-j"]),
+    ("report", "report", &["-j"]),
+    ("listen", "service", &["-j", "--json-lines", "-jGnr"]),
+    ("doctor", "check", &["--json"]),
+];
+
 #[test]
-fn every_view_is_as_the_schema_says() {
+fn every_command_is_as_the_schema_says() {
     require_root!();
     let schema = Schema::of_socktrace();
     in_namespace(|| {
         let _population = Population::start(PROGRAM, Kind::Everything);
-        for line in [
-            "listen -j",
-            "states -j",
-            "states -j --by process,port",
-            "states --json-lines --by user,cgroup,local,peer",
-            "states -j --by sport,dport -n",
-        ] {
-            let text = output(line);
-            let objects: Vec<Value> = match line.contains("lines") {
-                true => text.lines().map(|line| serde_json::from_str(line).unwrap()).collect(),
-                false => serde_json::from_str(&text).unwrap(),
-            };
-            assert!(!objects.is_empty(), "{line}");
-            objects.iter().for_each(|object| schema.check_entry(object));
-        }
-        // Their exit code says what they found.
-        for command in ["audit", "doctor"] {
-            let output = socktrace().args([command, "--json"]).output().unwrap();
-            match serde_json::from_slice(&output.stdout) {
-                Ok(Value::Array(checks)) => {
-                    checks.iter().for_each(|check| schema.check_entry(check))
-                }
-                Ok(report) => schema.check_entry(&report),
-                Err(error) => panic!("{command}: {error}: {output:?}"),
+        for (command, definition, lines) in COMMANDS {
+            for line in *lines {
+                let mut program = socktrace();
+                program.arg(command).args(line.split_whitespace()).stdin(Stdio::null());
+                // The exit code of some says what they found.
+                let text = String::from_utf8(program.output().unwrap().stdout).unwrap();
+                let parsed: Value = match line.contains("lines") {
+                    true => text
+                        .lines()
+                        .map(|line| serde_json::from_str::<Value>(line).unwrap())
+                        .collect(),
+                    false => serde_json::from_str(&text)
+                        .unwrap_or_else(|error| panic!("{command} {line}: {error} in {text}")),
+                };
+                let objects = match parsed {
+                    Value::Array(objects) => objects,
+                    object => vec![object],
+                };
+                assert!(!objects.is_empty(), "{command} {line}");
+                objects.iter().for_each(|object| schema.check(definition, object));
             }
         }
     });
+}
+
+/// A command that is added, or begins to print JSON, has to be added above.
+#[test]
+fn every_command_that_prints_json_is_looked_at() {
+    let output = |arguments: &[&str]| {
+        String::from_utf8(socktrace().args(arguments).output().unwrap().stdout).unwrap()
+    };
+    let manual = output(&["man"]);
+    let command =
+        |line: &'_ str| Some(line.strip_prefix("socktrace\\-")?.strip_suffix("(8)")?.to_owned());
+    let commands: Vec<String> = manual.lines().filter_map(command).collect();
+    assert!(commands.len() > COMMANDS.len(), "{commands:?}");
+    for command in commands.iter().filter(|command| *command != "help") {
+        let prints_json = output(&[command, "--help"]).contains("--json");
+        let is_looked_at = COMMANDS.iter().any(|(known, ..)| known == command);
+        assert_eq!(prints_json, is_looked_at, "{command}");
+    }
 }
 
 #[test]
@@ -256,7 +294,7 @@ fn the_one_liners_of_the_documentation_work() {
         .lines()
         .filter(|line| line.starts_with("socktrace ") && line.contains("jq"))
         .collect();
-    assert!(lines.len() >= 8, "{lines:?}");
+    assert!(lines.len() >= 24, "{lines:?}");
     in_namespace(|| {
         let _population = Population::start(PROGRAM, Kind::Everything);
         for line in lines {

@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::container::{Home, Homes};
@@ -36,8 +36,9 @@ pub(super) struct Places {
     cgroups: Names,
     homes: Homes,
     by_cgroup: FxHashMap<u64, Rc<Home>>,
-    /// The second in which names were read.
+    /// The second in which names were read, and the namespaces that were met in it.
     read: i64,
+    met: FxHashSet<u32>,
 }
 
 impl Places {
@@ -55,6 +56,7 @@ impl Places {
             homes: Homes::new(proc_root),
             by_cgroup: FxHashMap::default(),
             read: i64::MIN,
+            met: FxHashSet::default(),
         }
     }
 
@@ -72,7 +74,7 @@ impl Places {
         if socket.netns == 0 || !self.shown.netns {
             return None;
         }
-        self.renew();
+        self.renew(socket.netns);
         let id = NetnsId(socket.netns.into());
         if self.given.of(id).is_none()
             && self.host != Some(id.0)
@@ -113,13 +115,17 @@ impl Places {
         if self.shown.container { self.home(owner) } else { None }
     }
 
-    /// Reads the names of namespaces anew, but not for each event.
-    fn renew(&mut self) {
+    /// Reads the names of namespaces anew, but not for each event: when a second has gone, or for a
+    /// namespace that was not met in it.
+    fn renew(&mut self, id: u32) {
         let now = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
         if now != self.read {
+            self.met.clear();
+            self.learnt.clear();
+        }
+        if self.met.insert(id) {
             self.read = now;
             self.given = GivenNames::read();
-            self.learnt.clear();
         }
     }
 }
