@@ -1,5 +1,7 @@
 //! The table of holders: inode -> descriptors, the newest first. Filled in the order of the processes.
 
+use std::collections::hash_map::Entry;
+
 use rustc_hash::FxHashMap;
 use rustix::io::Errno;
 
@@ -9,13 +11,14 @@ use crate::socket::Inode;
 /// The holders of every socket that was seen.
 #[derive(Debug, Default)]
 pub struct Owners {
-    /// The newest descriptor of each socket; older ones hang behind it.
-    newest: FxHashMap<Inode, u32>,
-    descriptors: Vec<Descriptor>,
+    /// The newest descriptor of each socket, older ones hang behind it: nearly all have but one, and
+    /// are found at once.
+    newest: FxHashMap<Inode, Descriptor>,
+    older: Vec<Descriptor>,
     tasks: Vec<Task>,
     /// Names and security contexts, one after the other.
     text: Vec<u8>,
-    socket_contexts: FxHashMap<u32, Span>,
+    socket_contexts: FxHashMap<DescriptorId, Span>,
     kernel_context: Option<Span>,
     refused: u32,
     failed: Option<Errno>,
@@ -24,8 +27,8 @@ pub struct Owners {
 
 #[derive(Debug, Clone, Copy)]
 struct Descriptor {
-    task: TaskId,
-    fd: u32,
+    id: DescriptorId,
+    /// Its place in [`Owners::older`], or `NONE`.
     older: u32,
 }
 
@@ -47,12 +50,15 @@ struct Span {
 }
 
 /// A task that was added to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TaskId(u32);
 
 /// A descriptor that was added to the table.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DescriptorId(u32);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DescriptorId {
+    task: TaskId,
+    fd: u32,
+}
 
 /// One descriptor of a socket and the task that has it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,15 +87,22 @@ impl Owners {
     }
 
     pub fn add_descriptor(&mut self, inode: Inode, task: TaskId, fd: u32) -> DescriptorId {
-        let id = index(self.descriptors.len());
-        let older = self.newest.insert(inode, id).unwrap_or(NONE);
-        self.descriptors.push(Descriptor { task, fd, older });
-        DescriptorId(id)
+        let id = DescriptorId { task, fd };
+        match self.newest.entry(inode) {
+            Entry::Vacant(entry) => {
+                entry.insert(Descriptor { id, older: NONE });
+            }
+            Entry::Occupied(mut entry) => {
+                let older = entry.insert(Descriptor { id, older: index(self.older.len()) });
+                self.older.push(older);
+            }
+        }
+        id
     }
 
     pub fn set_socket_context(&mut self, descriptor: DescriptorId, context: &[u8]) {
         let span = self.store(context);
-        self.socket_contexts.insert(descriptor.0, span);
+        self.socket_contexts.insert(descriptor, span);
     }
 
     /// The context of what the kernel itself holds.
@@ -143,8 +156,8 @@ impl Owners {
     /// How many descriptors of sockets each process has.
     pub fn counts(&self) -> FxHashMap<u32, u64> {
         let mut counts = FxHashMap::default();
-        for descriptor in &self.descriptors {
-            let task = self.tasks.get(descriptor.task.0 as usize);
+        for descriptor in self.newest.values().chain(&self.older) {
+            let task = self.tasks.get(descriptor.id.task.0 as usize);
             task.into_iter().for_each(|task| *counts.entry(task.pid).or_default() += 1);
         }
         counts
@@ -152,16 +165,15 @@ impl Owners {
 
     /// The holders of a socket, the newest first.
     pub fn holders(&self, inode: Inode) -> impl Iterator<Item = Holder<'_>> {
-        let mut next = self.newest.get(&inode).copied().unwrap_or(NONE);
+        let mut next = self.newest.get(&inode).copied();
         std::iter::from_fn(move || {
-            let id = next;
-            let descriptor = *self.descriptors.get(id as usize)?;
-            next = descriptor.older;
-            let task = self.tasks.get(descriptor.task.0 as usize)?;
+            let Descriptor { id, older } = next?;
+            next = self.older.get(older as usize).copied();
+            let task = self.tasks.get(id.task.0 as usize)?;
             Some(Holder {
                 pid: task.pid,
                 tid: task.tid,
-                fd: descriptor.fd,
+                fd: id.fd,
                 comm: self.text(task.comm),
                 process_context: task.context.map(|span| self.text(span)),
                 socket_context: self.socket_contexts.get(&id).map(|span| self.text(*span)),
