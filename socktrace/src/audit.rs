@@ -13,7 +13,8 @@ use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
 use crate::diagnose::gather::{Recorder, Watcher};
 use crate::diagnose::judge;
 use crate::diagnose::rule::{Needs, Overrides, Rule};
-use crate::netns;
+use crate::diagnose::rules::OF_THE_HOST;
+use crate::netns::{self, Namespace};
 use crate::owner::{self, Owners, Source, Wanted};
 use crate::procfs;
 use crate::render;
@@ -23,6 +24,7 @@ use crate::snapshot::scope;
 use crate::trace::Refusal;
 
 /// What is to be judged, and how it is told.
+#[derive(Clone)]
 pub struct AuditPlan {
     pub rules: Vec<&'static Rule>,
     pub overrides: Overrides,
@@ -65,28 +67,51 @@ struct Gathered {
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
     scope::enter(&plan.netns, &homes)?;
-    let (audited, _) = audited(plan, &homes)?;
-    let Audited { findings, watch, unseen, .. } = &audited;
-    let mut text = Vec::new();
+    let mut plan = plan.clone();
+    let (mut text, mut worst) = (Vec::new(), None);
+    scope::each(&plan.netns.clone(), &homes, &mut |namespace| {
+        let (audited, _) = audited(&plan, &homes)?;
+        write(&mut text, &plan, &audited, namespace, style);
+        worst = worst.max(audited.findings.first().map(|finding| finding.severity));
+        // The host is judged once.
+        plan.rules.retain(|rule| !OF_THE_HOST.contains(&rule.name));
+        Ok(())
+    })?;
+    out.write_all(&text).and_then(|()| out.flush()).context("cannot write the report")?;
+    Ok(worst)
+}
+
+/// The report on one namespace, under its name if there are others.
+fn write(
+    out: &mut Vec<u8>,
+    plan: &AuditPlan,
+    audited: &Audited,
+    namespace: Option<&Namespace>,
+    style: Style,
+) {
+    let Audited { findings, watch, unseen, .. } = audited;
     match plan.format {
-        Format::Text => report(&mut text, &audited, style),
+        Format::Text => {
+            if let Some(namespace) = namespace {
+                render::audit::place(out, namespace.id, namespace.name.as_deref());
+            }
+            report(out, audited, style);
+        }
         Format::Json => {
             let netns = netns::current();
-            render::json::audit::report(&mut text, findings, &plan.rules, *watch, netns, unseen);
-            text.push(b'\n');
+            render::json::audit::report(out, findings, &plan.rules, *watch, netns, unseen);
+            out.push(b'\n');
         }
         Format::JsonLines => {
             for finding in findings {
-                render::json::audit::finding(&mut text, finding);
-                text.push(b'\n');
+                render::json::audit::finding(out, finding);
+                out.push(b'\n');
             }
         }
     }
     if plan.format == Format::JsonLines {
         unseen.iter().for_each(|what| complain(what));
     }
-    out.write_all(&text).and_then(|()| out.flush()).context("cannot write the report")?;
-    Ok(findings.first().map(|finding| finding.severity))
 }
 
 /// What came out, and what it is from.

@@ -52,6 +52,10 @@ impl Audit {
         self.and(&["--for", time])
     }
 
+    pub fn of_all_namespaces(self) -> Audit {
+        self.and(&["--all-netns"])
+    }
+
     fn and(mut self, args: &[&str]) -> Audit {
         self.0.extend(args.iter().map(|&arg| arg.to_owned()));
         self

@@ -35,10 +35,14 @@ struct Typed {
     threshold: Vec<String>,
 
     /// Audit this network namespace: its name, a container, or a process, as in a listing
-    #[arg(short = 'N', long, value_name = "NAME")]
+    #[arg(short = 'N', long, value_name = "NAME", conflicts_with = "all_netns")]
     net: Option<OsString>,
 
-    /// Print a JSON object (docs/schema.md)
+    /// Audit all network namespaces, one after the other
+    #[arg(long, conflicts_with = "watch")]
+    all_netns: bool,
+
+    /// Print a JSON object (docs/schema.md), or one for each namespace
     #[arg(short, long, conflicts_with = "json_lines")]
     json: bool,
 
@@ -90,7 +94,11 @@ pub fn parse(args: &[OsString]) -> Result<Action, clap::Error> {
         rules: RULES.iter().filter(chosen).copied().collect(),
         overrides,
         watch: typed.watch,
-        netns: typed.net.map_or(Scope::Here, Scope::Called),
+        netns: match (typed.net, typed.all_netns) {
+            (_, true) => Scope::All,
+            (Some(word), false) => Scope::Called(word),
+            (None, false) => Scope::Here,
+        },
         format: match (typed.json, typed.json_lines) {
             (_, true) => Format::JsonLines,
             (true, false) => Format::Json,

@@ -53,7 +53,7 @@ pub struct Plan {
 }
 
 /// Whose sockets are shown.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub enum Scope {
     #[default]
     Here,

@@ -3,9 +3,11 @@
 
 use std::io::Write;
 
+use super::escape;
 use super::table::{Align, Table};
 use crate::diagnose::finding::{self, Finding, Owner, Severity, Value};
 use crate::diagnose::rule::Rule;
+use crate::socket::NetnsId;
 
 /// How findings are laid out.
 #[derive(Debug, Clone, Copy)]
@@ -150,6 +152,17 @@ pub fn rules(out: &mut Vec<u8>, rules: &[&'static Rule]) {
         Table::new([("Rule".to_owned(), Align::Left), ("Finds".to_owned(), Align::Left)]);
     rules.iter().for_each(|rule| table.row([rule.name.to_owned(), rule.finds.to_owned()]));
     table.write(out, "", true);
+}
+
+/// What stands above the report on one of several namespaces.
+pub fn place(out: &mut Vec<u8>, id: NetnsId, name: Option<&[u8]>) {
+    let gap = if out.is_empty() { "" } else { "\n" };
+    write(out, format_args!("{gap}Network namespace {}", id.0));
+    if let Some(name) = name {
+        out.extend_from_slice(b", ");
+        escape::process_name(out, name);
+    }
+    out.extend_from_slice(b"\n");
 }
 
 /// What stands above the findings: how many there are, and what they are from.

@@ -28,7 +28,7 @@ pub(crate) fn enter(scope: &Scope, homes: &Homes) -> Result<()> {
 }
 
 /// Calls `each` in each namespace of the scope; where it is only one, without naming it.
-pub(super) fn each(
+pub(crate) fn each(
     scope: &Scope,
     homes: &Homes,
     each: &mut dyn FnMut(Option<&Namespace>) -> Result<()>,
