@@ -115,13 +115,10 @@ pub struct Ahead {
 }
 
 impl Ahead {
-    /// Begins them, `is_first` if their first is what will be consumed before all others; `None`
-    /// where there are no more threads to be had.
-    pub fn begin(requests: Vec<Vec<u8>>, room: Room, is_first: bool) -> Option<Ahead> {
+    /// Begins them; `None` where there are no more threads to be had.
+    pub fn begin(requests: Vec<Vec<u8>>, room: Room) -> Option<Ahead> {
         share_one_arena();
-        let begin = |(number, request): (usize, &Vec<u8>)| {
-            Dump::begin(request, room, is_first && number == 0)
-        };
+        let begin = |(number, request): (usize, &Vec<u8>)| Dump::begin(request, room, number == 0);
         let dumps = requests.iter().enumerate().map(begin).collect::<Option<_>>()?;
         Some(Ahead { requests, dumps })
     }

@@ -56,7 +56,7 @@ impl Session {
                 let pushdown = pushdown(left.as_ref(), table, ATTEMPTS[0]);
                 let request = request(plan, table, &pushdown, storage.as_deref());
                 let requests = encode(&request, families(plan))?;
-                ahead.extend(Ahead::begin(requests, room, ahead.is_empty()));
+                ahead.extend(Ahead::begin(requests, room));
             }
         }
         Ok(ahead)
