@@ -12,7 +12,6 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, Signal, setrlimit};
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::{Running, socktrace, with_file};
-use socktrace_tests::trace::{Trace, cookie};
 use socktrace_tests::{require_root, skip};
 
 fn run(arguments: &[&str], prepare: impl FnOnce(&mut Command)) -> Output {
@@ -192,22 +191,22 @@ fn a_listing_whose_system_calls_fail_is_whole_or_says_so() {
 }
 
 #[test]
-fn a_reader_that_is_stopped_loses_nothing_that_the_ring_holds() {
+fn without_threads_everything_takes_longer_and_is_the_same() {
     require_root!();
     in_namespace(|| {
-        let mut trace = Trace::start(&[]);
-        trace.running().signal(Signal::STOP);
-        let held = connections(50);
-        let cookies: Vec<u64> = held.iter().map(|(client, _)| cookie(client)).collect();
-        drop(held);
-        std::thread::sleep(Duration::from_secs(2));
-        trace.running().signal(Signal::CONT);
-        trace.await_state(&cookies, "ESTAB");
-        for one in &cookies {
-            trace.path(*one);
+        let held = connections(3);
+        for when in [1, 2, 3] {
+            let fault = format!("inject=clone,clone3:error=EAGAIN:when={when}+");
+            let Some(output) = with_fault(&["-tanpH"], &fault) else { return };
+            assert_eq!(text(&output.stderr), "", "{fault}");
+            assert_eq!(text(&output.stdout).lines().count(), 2 * held.len(), "{fault}");
+            for arguments in [&["-tanGj"][..], &["states"], &["audit"], &["doctor"], &["report"]] {
+                let Some(output) = with_fault(arguments, &fault) else { return };
+                let said = text(&output.stderr);
+                assert!(!said.contains("panicked"), "{arguments:?}: {fault}: {said}");
+                assert!(!output.stdout.is_empty(), "{arguments:?}: {fault}: {said}");
+            }
         }
-        let finished = trace.stop(Signal::INT);
-        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
     });
 }
 

@@ -101,15 +101,13 @@ fn namespaces() -> Finding {
         let own = File::open("/proc/thread-self/ns/net")?;
         Ok(move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?)
     };
-    match thread::spawn(enter).join() {
-        Ok(Ok(())) => {
-            Finding::works(AREA, "namespaces", "others' network namespaces can be entered")
-        }
-        Ok(Err(error)) => {
+    let entered = thread::Builder::new().spawn(enter).map(|thread| thread.join());
+    match entered.map(|entered| entered.expect("the thread does not panic")).flatten() {
+        Ok(()) => Finding::works(AREA, "namespaces", "others' network namespaces can be entered"),
+        Err(error) => {
             let detail = format!("others' network namespaces cannot be entered: {error}");
             Finding::new(AREA, "namespaces", Verdict::Limited, detail)
                 .remedy("run as root, or with CAP_SYS_ADMIN")
         }
-        Err(_) => unreachable!("the thread does not panic"),
     }
 }
