@@ -1,7 +1,8 @@
 //! Running a program beside a test: its lines are awaited, and it does not outlive the test.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
@@ -13,7 +14,8 @@ use std::time::Instant;
 use rustix::mount::{MountFlags, MountPropagationFlags, mount, mount_bind, mount_change};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{
-    CapabilitySet, UnshareFlags, remove_capability_from_bounding_set, unshare_unsafe,
+    CapabilitySet, LinkNameSpaceType, UnshareFlags, move_into_link_name_space,
+    remove_capability_from_bounding_set, unshare_unsafe,
 };
 
 use crate::wait::{self, DEADLINE};
@@ -92,6 +94,20 @@ pub fn with_tracefs(command: &mut Command) {
             unshare_unsafe(UnshareFlags::NEWNS)?;
             mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
             Ok(mount("none", "/sys/kernel/tracing", "tracefs", MountFlags::empty(), None)?)
+        });
+    }
+}
+
+/// Has the program run where the machine seems to have booted at another time.
+pub fn with_boot_time(command: &mut Command, added_seconds: i64) {
+    let offset = format!("boottime {added_seconds} 0\n");
+    // SAFETY: between fork and exec only system calls are made.
+    unsafe {
+        command.pre_exec(move || {
+            unshare_unsafe(UnshareFlags::NEWTIME)?;
+            fs::write("/proc/self/timens_offsets", &offset)?;
+            let namespace = File::open("/proc/self/ns/time_for_children")?;
+            Ok(move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Time))?)
         });
     }
 }

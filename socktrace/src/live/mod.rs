@@ -157,6 +157,8 @@ pub fn run(plan: &LivePlan, out: impl Write + AsFd) -> Result<Outcome, LiveError
 
 struct Session<W> {
     tracer: AsyncFd<Tracer>,
+    /// The one that is traced, if not all are.
+    _netns: Option<OwnedFd>,
     /// The search for older sockets, while it goes on.
     seeding: Option<Seeding>,
     pipeline: Pipeline,
@@ -225,6 +227,7 @@ impl<W: Write + AsFd> Session<W> {
         complain(&format!("tracing TCP in {place}; Ctrl-C ends it"));
         Ok(Session {
             tracer,
+            _netns: only,
             seeding,
             pipeline: match plan.layout {
                 Layout::Life => Pipeline::Join(Lives::default()),

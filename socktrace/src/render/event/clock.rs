@@ -1,5 +1,8 @@
 //! Times since boot as people read them.
 
+use std::fs;
+use std::sync::OnceLock;
+
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::event::SinceBoot;
@@ -19,7 +22,24 @@ pub enum TimeStyle {
 
 /// Now.
 pub fn since_boot() -> SinceBoot {
-    SinceBoot { nanos: nanos(ClockId::Boottime) as u64 }
+    SinceBoot { nanos: boot_nanos() as u64 }
+}
+
+/// As the kernel's own programs count: in a time namespace, processes are told another time.
+fn boot_nanos() -> i128 {
+    static OFFSET: OnceLock<i128> = OnceLock::new();
+    let offset = OFFSET.get_or_init(|| {
+        let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+        boot_offset(&offsets).unwrap_or(0)
+    });
+    nanos(ClockId::Boottime) - offset
+}
+
+/// What a line such as `boottime  86400  0` adds.
+fn boot_offset(offsets: &str) -> Option<i128> {
+    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
+    let mut numbers = line.split_whitespace().map(|number| number.parse::<i128>().ok());
+    Some(numbers.next()?? * 1_000_000_000 + numbers.next()??)
 }
 
 /// Good until 2262.
@@ -63,7 +83,7 @@ impl Clock {
     pub(super) fn unix_us(&mut self, at: SinceBoot) -> i64 {
         if self.looked != at.nanos / SECOND {
             self.looked = at.nanos / SECOND;
-            self.epoch = nanos(ClockId::Realtime) - nanos(ClockId::Boottime);
+            self.epoch = nanos(ClockId::Realtime) - boot_nanos();
         }
         self.epoch.saturating_add_unsigned(at.nanos) / 1000
     }
@@ -126,6 +146,13 @@ mod tests {
         let times = [1_000_001_000, 2_500_000_000, 2_400_000_000];
         assert_eq!(texts(TimeStyle::Relative, &times), ["0.000001", "1.500000", "1.400000"]);
         assert_eq!(texts(TimeStyle::Delta, &times), ["0.000001", "1.499999", "-0.100000"]);
+    }
+
+    #[test]
+    fn the_offset_of_a_time_namespace_is_read() {
+        let text = "monotonic           0         0\nboottime       -86400  500000000\n";
+        assert_eq!(boot_offset(text), Some(-86_399_500_000_000));
+        assert_eq!(boot_offset(""), None);
     }
 
     #[test]
