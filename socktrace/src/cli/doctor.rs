@@ -15,8 +15,9 @@ struct Typed {
 }
 
 const AFTER_HELP: &str = "\
-Each thing is tried for real; nothing is changed. absent means that there is nothing of the kind \
-here, limited that part of what is here stays unseen, missing that all of it does.
+Each thing is tried for real; nothing is changed. reduced means that it works with less detail, \
+later or slower, absent that there is nothing of the kind here, limited that part of what is here \
+stays unseen, missing that all of it does.
 
 Exits with 0 when nothing stays unseen, 1 after a failure, 2 when something is limited or missing, \
 255 when the command line is wrong.";

@@ -54,7 +54,7 @@ fn of_table(
     let family = table.families().iter().next().unwrap_or(Family::Inet);
     let text = NetFile::of(*table, family).map(NetFile::path).filter(|path| path.exists());
     let (verdict, instead) = match text {
-        Some(path) => (Verdict::Limited, format!("from the text of {}, with less", path.display())),
+        Some(path) => (Verdict::Reduced, format!("from the text of {}, with less", path.display())),
         None => (Verdict::Missing, "its sockets cannot be listed".to_owned()),
     };
     Finding::new(Area::Listings, name, verdict, format!("{instead}: {error}"))

@@ -32,6 +32,8 @@ impl Area {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     Works,
+    /// With less detail, later or slower than elsewhere; but nothing stays unseen.
+    Reduced,
     /// There is nothing of the kind here, so nothing is missed.
     Absent,
     /// Part of the picture is missing.
@@ -43,6 +45,7 @@ impl Verdict {
     pub fn as_str(self) -> &'static str {
         match self {
             Verdict::Works => "works",
+            Verdict::Reduced => "reduced",
             Verdict::Absent => "absent",
             Verdict::Limited => "limited",
             Verdict::Missing => "missing",

@@ -102,14 +102,14 @@ fn programs() -> Vec<Finding> {
         Finding::works(AREA, "programs", "load and attach")
     } else {
         let detail = format!("load and attach, but {}", tracer.missing().join("; "));
-        Finding::new(AREA, "programs", Verdict::Limited, detail).remedy("a newer kernel")
+        Finding::new(AREA, "programs", Verdict::Reduced, detail).remedy("a newer kernel")
     };
     let acceptors = match tracer.blind_to_accepts() {
         None => Finding::works(AREA, "acceptors", "whoever accepts a connection is known at once"),
         Some(reason) => {
             let detail =
                 format!("whoever accepts a connection is known at the first work on it: {reason}");
-            Finding::new(AREA, "acceptors", Verdict::Limited, detail)
+            Finding::new(AREA, "acceptors", Verdict::Reduced, detail)
                 .remedy("a kernel that lets functions be traced (fexit)")
         }
     };
@@ -122,8 +122,8 @@ fn iterator() -> Finding {
         Ok(_) => Finding::works(AREA, "iterator", "loads and opens"),
         Err(error) => {
             let detail = format!("owners take a walk over /proc: {error}");
-            Finding::new(AREA, "iterator", Verdict::Limited, detail)
-                .remedy("run with CAP_BPF and CAP_PERFMON, on Linux 5.8 with BTF")
+            Finding::new(AREA, "iterator", Verdict::Reduced, detail)
+                .remedy("run with CAP_BPF and CAP_PERFMON, on Linux 5.11 with BTF")
         }
     }
 }
