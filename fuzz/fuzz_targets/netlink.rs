@@ -8,7 +8,7 @@ use std::io;
 
 use libfuzzer_sys::fuzz_target;
 use socktrace::cli::options;
-use socktrace::cli::plan::Action;
+use socktrace::cli::plan::{Action, Plan};
 use socktrace::diag::{inet, netlink, packet, tipc, transport, unix, vsock, xdp};
 use socktrace::names::Names;
 use socktrace::say::Name;
@@ -16,6 +16,18 @@ use socktrace::render::Printer;
 use socktrace::render::known::Known;
 use socktrace::render::columns::{Hidden, Listing};
 use socktrace::socket::{Socket, Table};
+
+thread_local! {
+    /// Making it takes longer than all the rest.
+    static PLAN: Box<Plan> = plan();
+}
+
+fn plan() -> Box<Plan> {
+    let typed = ["-aneimb", "--tos", "--inet-sockopt", "--tipcinfo"].map(OsString::from);
+    let typed = options::parse(Name::Socktrace, &typed).expect("these are options");
+    let Ok(Action::Run(plan)) = Action::from_typed(typed) else { panic!("this is a listing") };
+    plan
+}
 
 fuzz_target!(|bytes: &[u8]| {
     let Some((choice, message)) = bytes.split_first() else { return };
@@ -36,16 +48,17 @@ fuzz_target!(|bytes: &[u8]| {
     };
     let _ = inet::decode_event(message);
     let Some(socket) = socket else { return };
-    let typed = ["-aneimb", "--tos", "--inet-sockopt", "--tipcinfo"].map(OsString::from);
-    let typed = options::parse(Name::Socktrace, &typed).expect("these are options");
-    let Ok(Action::Run(plan)) = Action::from_typed(typed) else { panic!("this is a listing") };
+    PLAN.with(|plan| print(&socket, plan, *choice));
+});
+
+fn print(socket: &Socket<'_>, plan: &Plan, choice: u8) {
     let names = Names::new(plan.name_options());
     let mut out = io::sink();
-    for screen in [None, Some(usize::from(*choice))] {
+    for screen in [None, Some(usize::from(choice))] {
         let listing = Listing::new(&mut out, screen, Hidden::default());
         let mut printer = Printer::new(listing, plan.show, Known::names(&names));
         printer.header().expect("a sink takes all");
-        printer.socket(&socket).expect("a sink takes all");
+        printer.socket(socket).expect("a sink takes all");
         printer.finish().expect("a sink takes all");
     }
-});
+}
