@@ -25,6 +25,9 @@ const MODULES: &[&str] = &[
     "ipv6",
     "mptcp_diag",
     "netlink_diag",
+    "nf_tables",
+    "nft_reject",
+    "nft_reject_inet",
     "raw_diag",
     "sch_netem",
     "sctp",
@@ -51,7 +54,7 @@ const CIPHERS: &[&str] = &["gcm", "ctr", "ghash-generic", "aes_generic", "aesni-
 const INIT: &str = include_str!("init.sh");
 
 /// A test file may take so long.
-const TEST_SECONDS: u32 = 240;
+const TEST_SECONDS: u32 = 600;
 
 pub(super) struct Guest<'a> {
     pub(super) root: &'a Path,
@@ -107,6 +110,7 @@ impl Guest<'_> {
             }
         }
         fs::write(tree.join("etc/hosts"), "127.0.0.1 localhost\n::1 localhost\n")?;
+        fs::write(tree.join("etc/hostname"), "guest\n")?;
         Ok(())
     }
 

@@ -31,7 +31,7 @@ if [ -n "$COMMAND" ]; then
 fi
 while read -r name program; do
     echo "@@ test $name" >&3
-    timeout "$TEST_SECONDS" "$program" --test-threads=1 </dev/null >&3 2>&3
+    timeout "$TEST_SECONDS" "$program" --include-ignored --test-threads=1 </dev/null >&3 2>&3
     echo "@@ ended $?" >&3
 done </etc/tests
 echo '@@ complete' >&3

@@ -1,6 +1,7 @@
-//! QEMU, and what a guest has besides the tests: a shell, iproute2, kmod. From Debian, unpacked
+//! QEMU, and what a guest has besides the tests: a shell, iproute2, nft, kmod. From Debian, unpacked
 //! below target/.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -10,6 +11,7 @@ use crate::debian::Apt;
 use crate::oracle::find;
 
 const SUITE: &str = "sid";
+const USERLAND: &[&str] = &["iproute2", "nftables", "busybox-static", "kmod"];
 
 pub(super) struct Tools {
     pub(super) qemu: Qemu,
@@ -29,9 +31,16 @@ pub(super) fn fetch(directory: &Path) -> Result<Tools> {
     let unpacked = directory.join("qemu");
     let is_installed = Command::new("qemu-system-x86_64").arg("--version").output().is_ok();
     let needs_qemu = !is_installed && !unpacked.exists();
-    if needs_qemu || !userland.exists() {
+    // What it was made of; it is made anew when that changes.
+    let list = directory.join("userland.packages");
+    let wanted = USERLAND.join(" ");
+    let needs_userland = !fs::read_to_string(&list).is_ok_and(|packages| packages == wanted);
+    if needs_qemu || needs_userland {
         let apt = Apt::new(directory.join("apt"), &[SUITE])?;
-        apt.unpack_whole(&["iproute2", "busybox-static", "kmod"], &userland)?;
+        if needs_userland {
+            apt.unpack_whole(USERLAND, &userland)?;
+            fs::write(&list, wanted)?;
+        }
         if needs_qemu {
             apt.unpack_whole(&["qemu-system-x86"], &unpacked)?;
         }
