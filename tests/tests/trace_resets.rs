@@ -8,7 +8,7 @@ use socktrace_tests::events::Events;
 use socktrace_tests::expect::{end, is_here};
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::stage::Stage;
-use socktrace_tests::{actor, require_root, stage};
+use socktrace_tests::{actor, require_linux, require_root, stage};
 
 fn is_reset(event: &Value, cookie: u64, direction: &str) -> bool {
     event["event"] == "reset" && event["cookie"] == cookie && event["direction"] == direction
@@ -67,6 +67,7 @@ fn unread_data_makes_the_close_a_reset() {
 #[test]
 fn a_closed_port_answers_without_a_socket() {
     require_root!();
+    require_linux!(6, 10, "a reset that no socket sends is an event");
     in_namespace(|| {
         let mut trace = Events::start("trace", &[]);
         let client = actor!("client");

@@ -219,7 +219,10 @@ impl Tracer {
             missing.push("this kernel does not tell the cookies of sockets (Linux 5.12 does)");
         }
         if !types.has_reset_reason && plan.wanted != Wanted::Retransmissions {
-            missing.push("this kernel does not tell why it sends resets (Linux 6.10 does)");
+            missing.push(
+                "this kernel tells neither why it sends resets nor of those that belong to no socket \
+                 (Linux 6.10 does)",
+            );
         }
         let seeding = Seeding::start(&mut ebpf, &kernel);
         if seeding.is_none() {
