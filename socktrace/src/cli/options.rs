@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 
 use crate::say::Name;
 
@@ -294,10 +294,29 @@ pub fn command(name: Name) -> Command {
 
 /// Splits a command line (without the program's name) into options and words.
 pub fn parse(name: Name, args: &[OsString]) -> Result<Typed, UsageError> {
-    let mut matches = command(name)
-        .no_binary_name(true)
-        .try_get_matches_from(args)
-        .map_err(|error| UsageError(describe(&error)))?;
+    Parser::new(name).parse(args)
+}
+
+/// The options of a name, for more than one command line.
+pub struct Parser {
+    name: Name,
+    command: Command,
+}
+
+impl Parser {
+    pub fn new(name: Name) -> Parser {
+        Parser { name, command: command(name).no_binary_name(true) }
+    }
+
+    pub fn parse(&mut self, args: &[OsString]) -> Result<Typed, UsageError> {
+        let matches = self.command.try_get_matches_from_mut(args);
+        matches
+            .map(|matches| typed(self.name, matches))
+            .map_err(|error| UsageError(describe(&error)))
+    }
+}
+
+fn typed(name: Name, mut matches: ArgMatches) -> Typed {
     let mut found: Vec<(usize, Flag, Option<OsString>)> = Vec::new();
     for definition in definitions(name) {
         let indices: Vec<usize> =
@@ -312,11 +331,11 @@ pub fn parse(name: Name, args: &[OsString]) -> Result<Typed, UsageError> {
         }
     }
     found.sort_by_key(|(index, ..)| *index);
-    Ok(Typed {
+    Typed {
         options: found.into_iter().map(|(_, flag, value)| (flag, value)).collect(),
         words: matches.remove_many::<OsString>(FILTER_WORDS).into_iter().flatten().collect(),
         name,
-    })
+    }
 }
 
 fn describe(error: &clap::Error) -> String {
