@@ -392,9 +392,13 @@ pub(super) fn nearest(
     known: impl Iterator<Item = &'static str>,
 ) -> Option<&'static str> {
     let word = String::from_utf8_lossy(word).to_lowercase();
+    let length = word.chars().count();
+    let limit = |known: &str| known.len().min(word.len()).div_ceil(3);
     known
+        // They differ at least by their lengths; what differs is long to compute.
+        .filter(|known| known.len().abs_diff(length) <= limit(known))
         .map(|known| (strsim::damerau_levenshtein(&word, known), known))
-        .filter(|(distance, known)| *distance <= known.len().min(word.len()).div_ceil(3))
+        .filter(|(distance, known)| *distance <= limit(known))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, known)| known)
 }
