@@ -48,23 +48,6 @@ macro_rules! require_linux {
     };
 }
 
-/// Skips the test on a kernel that has no MPTCP.
-#[macro_export]
-macro_rules! require_mptcp {
-    () => {
-        if !$crate::skip::has_mptcp() {
-            $crate::skip!("this kernel has no MPTCP");
-        }
-    };
-}
-
-pub fn has_mptcp() -> bool {
-    let protocol = Some(rustix::net::ipproto::MPTCP);
-    let flags = rustix::net::SocketFlags::CLOEXEC;
-    let (family, kind) = (rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM);
-    rustix::net::socket_with(family, kind, flags, protocol).is_ok()
-}
-
 /// The version of the running kernel.
 pub fn linux() -> (u32, u32) {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();

@@ -26,8 +26,8 @@ pub fn since_boot() -> SinceBoot {
 }
 
 /// As the kernel's own programs count: in a time namespace, processes are told another time.
-fn boot_nanos() -> i128 {
-    static OFFSET: OnceLock<i128> = OnceLock::new();
+fn boot_nanos() -> i64 {
+    static OFFSET: OnceLock<i64> = OnceLock::new();
     let offset = OFFSET.get_or_init(|| {
         let offsets = fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
         boot_offset(&offsets).unwrap_or(0)
@@ -36,9 +36,9 @@ fn boot_nanos() -> i128 {
 }
 
 /// What a line such as `boottime  86400  0` adds.
-fn boot_offset(offsets: &str) -> Option<i128> {
+fn boot_offset(offsets: &str) -> Option<i64> {
     let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
-    let mut numbers = line.split_whitespace().map(|number| number.parse::<i128>().ok());
+    let mut numbers = line.split_whitespace().map(|number| number.parse::<i64>().ok());
     Some(numbers.next()?? * 1_000_000_000 + numbers.next()??)
 }
 
