@@ -164,8 +164,8 @@ impl Sock {
         self.0 as u64
     }
 
-    /// Whether its cookie tells it apart: old kernels do not give it, and an accepted MPTCP
-    /// connection has that of its listener.
+    /// Whether its cookie tells it apart: on old kernels not every socket has one, and an accepted
+    /// MPTCP connection has that of its listener.
     #[inline(always)]
     pub(crate) fn has_own_cookie(self) -> bool {
         HAS_COOKIES.load() != 0 && !self.is_mptcp_connection()
@@ -219,18 +219,13 @@ impl Sock {
         unsafe { core_sock_owned(self.0) == 1 }
     }
 
-    /// Its cookie; 0 on kernels that do not tell it.
+    /// Its cookie; 0 where it has none and cannot be given one.
     #[inline(always)]
     pub(crate) fn cookie(self) -> u64 {
-        if HAS_COOKIES.load() == 0 {
-            return 0;
-        }
-        // SAFETY: as in `getters`; the helper takes any socket, and gives it a cookie.
-        unsafe {
-            match core_sock_cookie(self.0) {
-                0 => bpf_get_socket_cookie(self.as_ptr()),
-                cookie => cookie,
-            }
+        match self.known_cookie() {
+            // SAFETY: the helper takes any socket, and gives it a cookie.
+            0 if HAS_COOKIES.load() != 0 => unsafe { bpf_get_socket_cookie(self.as_ptr()) },
+            cookie => cookie,
         }
     }
 
@@ -315,11 +310,9 @@ impl Sock {
     pub(crate) fn describe_small(self, to: &mut Socket) {
         to.key = self.address();
         self.ends(to);
+        to.cookie = self.known_cookie();
         // SAFETY: as in `getters`.
-        unsafe {
-            to.cookie = if HAS_COOKIES.load() == 0 { 0 } else { core_sock_cookie(self.0) };
-            to.local_port = core_sock_num(self.0);
-        }
+        to.local_port = unsafe { core_sock_num(self.0) };
         to.protocol = IPPROTO_TCP;
     }
 

@@ -8,6 +8,7 @@
 #![feature(asm_experimental_arch)]
 
 mod accept;
+mod cookie;
 mod kernel;
 mod life;
 mod listener;

@@ -1,12 +1,13 @@
 //! Loading, attaching, reading, detaching.
 
 use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
-use std::{fs, process, str};
+use std::{process, str};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
-use aya::programs::{BtfTracePoint, Program, ProgramError};
+use aya::programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramError};
 use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
 use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, clock_getres};
@@ -21,6 +22,7 @@ use super::losses::Losses;
 use super::refusal::{self, Circumstances, Refusal};
 use super::seed::Seeding;
 use crate::event::{Family, ResetReason};
+use crate::names::cgroup_mount_point;
 use crate::say::complain;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/socktrace.bpf.o");
@@ -180,6 +182,7 @@ impl Tracer {
         if let Some(probe) = plan.probe {
             set_probe(&mut ebpf, probe)?;
         }
+        let gives_cookies = types.has_cookies || give_cookies(&mut ebpf);
         let hooks = plan.wanted.hooks();
         for (name, tracepoint) in hooks {
             program(&mut ebpf, name).load(tracepoint, &kernel).map_err(|error| {
@@ -215,8 +218,16 @@ impl Tracer {
             None => Some("it is not known how its function for that is called".to_owned()),
         };
         let mut missing = Vec::new();
-        if !types.has_cookies {
-            missing.push("this kernel does not tell the cookies of sockets (Linux 5.12 does)");
+        if !gives_cookies {
+            missing.push(
+                "this kernel does not tell the cookies of sockets (Linux 5.12 does; before, it takes \
+                 CAP_NET_ADMIN and cgroup2)",
+            );
+        } else if !types.has_cookies {
+            missing.push(
+                "this kernel does not tell the cookies of sockets that are older than the trace \
+                 (Linux 5.12 does)",
+            );
         }
         if !types.has_reset_reason && plan.wanted != Wanted::Retransmissions {
             missing.push(
@@ -227,7 +238,7 @@ impl Tracer {
         let seeding = Seeding::start(&mut ebpf, &kernel);
         if seeding.is_none() {
             missing.push(
-                "this kernel does not tell who holds the sockets that are older than the trace",
+                "nobody tells here who holds the sockets that are older than the trace (Linux 5.11 does)",
             );
         }
         let decoder = Decoder { tick: tick(), has_reset_reason: types.has_reset_reason };
@@ -381,6 +392,29 @@ fn number_of_this_process() -> Option<u32> {
     (namespace.as_os_str() == FIRST).then(process::id)
 }
 
+/// Has each new socket given a cookie, where programs at tracepoints may not ask for it; false where
+/// this cannot be done either.
+fn give_cookies(ebpf: &mut Ebpf) -> bool {
+    let Some(root) = cgroup_mount_point().and_then(|path| File::open(path).ok()) else {
+        return false;
+    };
+    // A link to a group stands beside those of others.
+    let mode = CgroupAttachMode::Single;
+    let created = match ebpf.program_mut("created") {
+        Some(Program::CgroupSock(program)) => {
+            program.load().and_then(|()| program.attach(&root, mode)).is_ok()
+        }
+        _ => unreachable!("the object is embedded, and a test finds it there"),
+    };
+    let established = match ebpf.program_mut("established") {
+        Some(Program::SockOps(program)) => {
+            program.load().and_then(|()| program.attach(&root, mode)).is_ok()
+        }
+        _ => unreachable!("the object is embedded, and a test finds it there"),
+    };
+    created && established
+}
+
 fn attach_accept(ebpf: &mut Ebpf, kernel: &Btf) -> Result<(), ProgramError> {
     let Some(Program::FExit(program)) = ebpf.program_mut("accepted") else {
         unreachable!("the object is embedded, and a test finds it there");
@@ -441,6 +475,8 @@ mod tests {
         for name in hooks.chain([
             "seed",
             "accepted",
+            "created",
+            "established",
             "RECORDS",
             "TALLY",
             "SOCKETS",
