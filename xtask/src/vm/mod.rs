@@ -55,13 +55,16 @@ pub(crate) struct Options {
     /// Run a command of the shell in the guest instead of the tests, and print what it says
     #[arg(long, value_name = "COMMAND")]
     command: Option<String>,
+    /// The socktrace to run; the release build of this tree without
+    #[arg(long, value_name = "FILE")]
+    socktrace: Option<PathBuf>,
 }
 
 pub(crate) fn run(root: &Path, target: &Path, options: &Options) -> Result<()> {
     let kernels = kernel::named(&options.kernels)?;
     let directory = target.join("vm");
     let tools = tools::fetch(&directory.join("tools"))?;
-    let programs = Programs::build(root, target)?;
+    let programs = Programs::build(root, target, options.socktrace.as_deref())?;
     let tests = programs.chosen(&options.test);
     let mut reports = Vec::new();
     for kernel in kernels {
@@ -122,7 +125,7 @@ struct Programs {
 
 impl Programs {
     /// Builds the tests and all that they run.
-    fn build(root: &Path, target: &Path) -> Result<Programs> {
+    fn build(root: &Path, target: &Path, socktrace: Option<&Path>) -> Result<Programs> {
         let build = |arguments: &[&str]| -> Result<Vec<(String, PathBuf)>> {
             let output = Command::new(env!("CARGO"))
                 .args(arguments)
@@ -134,15 +137,21 @@ impl Programs {
             ensure!(output.status.success(), "the tests do not build");
             Ok(String::from_utf8_lossy(&output.stdout).lines().filter_map(executable).collect())
         };
-        // As people run it; without optimization it would be slow twice over in there.
-        build(&["build", "--release", "-p", "socktrace", "--bin", "socktrace"])?;
+        let socktrace = match socktrace {
+            Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
+            // As people run it; without optimization it would be slow twice over in there.
+            None => {
+                build(&["build", "--release", "-p", "socktrace", "--bin", "socktrace"])?;
+                target.join("release/socktrace")
+            }
+        };
         let built = build(&["test", "--no-run", "-p", "socktrace-tests"])?;
         let (helpers, mut tests): (Vec<_>, Vec<_>) =
             built.into_iter().partition(|(name, _)| name.starts_with("socktrace-"));
         tests.retain(|(name, _)| name != "socktrace_tests");
         tests.sort();
         Ok(Programs {
-            socktrace: target.join("release/socktrace"),
+            socktrace,
             // Beside the helper, cargo builds its unit tests, which lie in deps/.
             helpers: helpers.into_iter().map(|(name, _)| target.join("debug").join(name)).collect(),
             tests: tests.into_iter().map(|(name, path)| Test { name, path }).collect(),
