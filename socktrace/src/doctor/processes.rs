@@ -102,7 +102,7 @@ fn namespaces() -> Finding {
         Ok(move_into_link_name_space(own.as_fd(), Some(LinkNameSpaceType::Network))?)
     };
     let entered = thread::Builder::new().spawn(enter).map(|thread| thread.join());
-    match entered.map(|entered| entered.expect("the thread does not panic")).flatten() {
+    match entered.and_then(|entered| entered.expect("the thread does not panic")) {
         Ok(()) => Finding::works(AREA, "namespaces", "others' network namespaces can be entered"),
         Err(error) => {
             let detail = format!("others' network namespaces cannot be entered: {error}");
