@@ -26,6 +26,8 @@ const COMMITTED: &[Committed] = &[
         accessors: "core.c",
         programs: &[
             ("accepted", "fexit/inet_csk_accept"),
+            ("created", "cgroup/sock_create"),
+            ("established", "sockops"),
             ("life", "tp_btf/inet_sock_set_state"),
             ("reset_received", "tp_btf/tcp_receive_reset"),
             ("reset_sent", "tp_btf/tcp_send_reset"),
@@ -111,6 +113,9 @@ fn the_objects_are_small() {
     }
 }
 
+/// Programs that read their context and nothing behind it: the kernel translates that one itself.
+const OF_CONTEXT: &[&str] = &["created", "established"];
+
 #[test]
 fn nothing_of_the_kernel_is_read_without_a_relocation() {
     for committed in COMMITTED {
@@ -123,9 +128,13 @@ fn nothing_of_the_kernel_is_read_without_a_relocation() {
                 .filter(|relocation| relocation.section == program.section)
                 .filter_map(|relocation| relocation.offset.checked_sub(program.start))
                 .collect();
-            assert_eq!(scan::unrelocated_reads(&program.code, &relocated), [], "{}", program.name);
             // What is found if the loader changed nothing: the scan is not blind.
             let all = scan::unrelocated_reads(&program.code, &BTreeSet::new());
+            if OF_CONTEXT.contains(&program.name.as_str()) {
+                assert!(all.is_empty() && relocated.is_empty(), "{}: {all:?}", program.name);
+                continue;
+            }
+            assert_eq!(scan::unrelocated_reads(&program.code, &relocated), [], "{}", program.name);
             assert!(all.len() >= 10, "{}: {all:?}", program.name);
         }
     }
