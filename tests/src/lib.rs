@@ -11,6 +11,7 @@ pub mod expect;
 pub mod firewall;
 pub mod namespace;
 pub mod oracle;
+pub mod path;
 pub mod population;
 pub mod process;
 pub mod pty;

@@ -3,15 +3,23 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
 
 use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::sockopt::set_tcp_congestion;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
-use socktrace_tests::audit::{Audit, Report, drop_received, fill, listener, pairs, set_option};
+use serde_json::Value;
+use socktrace_tests::audit::{
+    Audit, Report, drop_received, fill, listener, own_pid, pairs, set_option,
+};
 use socktrace_tests::namespace::{add_address, in_namespace, lower_loopback};
+use socktrace_tests::path::Path;
+use socktrace_tests::process::socktrace;
 use socktrace_tests::{require_root, skip, wait};
 
 /// Leaves so many connections in TIME-WAIT.
@@ -158,6 +166,67 @@ fn a_connection_that_the_window_of_its_peer_slows_down_is_told_and_one_that_loss
 }
 
 /// What the kernel counts of TCP on the whole host.
+/// Has a sender with that control of congestion fill a buffer of 20 kB, which is less than the path
+/// takes in a round trip, while `body` runs.
+fn behind_a_small_buffer(congestion: &str, body: impl FnOnce()) {
+    let server = TcpListener::bind((Path::NEAR, 0)).unwrap();
+    let socket = socket_with(AddressFamily::INET, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    let mut client = TcpStream::from(socket.unwrap());
+    if let Err(error) = set_tcp_congestion(&client, congestion) {
+        return skip::report(&format!("{congestion}: {error}"));
+    }
+    set_option(&client, libc::SOL_SOCKET, libc::SO_SNDBUF, 20_000);
+    let port = server.local_addr().unwrap().port();
+    rustix::net::connect(&client, &SocketAddrV4::new(Path::FAR, port)).unwrap();
+    let (mut peer, _) = server.accept().unwrap();
+    let end = client.try_clone().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(move || while client.write_all(&[0; 1 << 16]).is_ok() {});
+        scope.spawn(move || while peer.read(&mut [0; 1 << 16]).is_ok_and(|read| read > 0) {});
+        // The threads end with the connection, whatever becomes of the test.
+        let _end = Ending(&end);
+        body();
+    });
+}
+
+/// Shuts a connection down when dropped.
+struct Ending<'a>(&'a TcpStream);
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        let _ = self.0.shutdown(Shutdown::Both);
+    }
+}
+
+#[test]
+fn a_sender_whose_buffer_is_smaller_than_its_path_is_told() {
+    require_root!();
+    in_namespace(|| {
+        let Ok(_path) = Path::of(Duration::from_millis(50)) else {
+            return skip::report("there is no TUN device to be had");
+        };
+        let audit = Audit::only("send-buffer-limited").with("send-buffer-limited.percent=15");
+        // With CUBIC, it is the window that grows no more once the buffer keeps it from being full.
+        behind_a_small_buffer("cubic", || {
+            wait::until("two busy seconds", || busy_for_two_seconds().then_some(()));
+            audit.finds_nothing();
+        });
+        behind_a_small_buffer("bbr", || {
+            let report = audit.finds(&[("send-buffer-limited", "note")]);
+            assert_eq!(report.pids("send-buffer-limited"), own_pid());
+        });
+    });
+}
+
+/// Whether a connection of this namespace has had data to send for so long.
+fn busy_for_two_seconds() -> bool {
+    let listed = socktrace().args(["-tniHj", "state", "established"]).output().unwrap();
+    let sockets: Vec<Value> = serde_json::from_slice(&listed.stdout).unwrap();
+    sockets.iter().any(|socket| {
+        socket["tcp_info"]["busy_time_us"].as_u64().is_some_and(|busy| busy >= 2_000_000)
+    })
+}
+
 fn sockstat(what: &str) -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let tcp = text.lines().find(|line| line.starts_with("TCP:")).expect("the kernel has TCP");
