@@ -101,7 +101,19 @@ mod tests {
     fn this_kernel_has_the_counters_that_rules_ask_for() {
         let (counters, problems) = Counters::read();
         assert!(problems.is_empty(), "{problems:?}");
-        for name in ["Tcp.RetransSegs", "TcpExt.ListenOverflows", "Udp.RcvbufErrors", "TCP.mem"] {
+        for name in [
+            "TCP.mem",
+            "TCP.orphan",
+            "TcpExt.SyncookiesSent",
+            "TcpExt.TCPAbortOnMemory",
+            "TcpExt.TCPDSACKUndo",
+            "TcpExt.TCPFullUndo",
+            "TcpExt.TCPLossUndo",
+            "TcpExt.TCPMemoryPressures",
+            "TcpExt.TCPPartialUndo",
+            "TcpExt.TCPReqQFullDoCookies",
+            "TcpExt.TCPReqQFullDrop",
+        ] {
             assert!(counters.get(name).is_some(), "{name}");
         }
     }

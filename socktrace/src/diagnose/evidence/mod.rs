@@ -232,8 +232,11 @@ pub struct PeerLoss {
     /// While it was watched.
     pub retransmitted_meanwhile: u64,
     pub segments_meanwhile: u64,
-    /// Those of `retransmitted_meanwhile` that the peer says it had already (DSACK).
+    /// Those of `retransmitted` that the peer says it had already (DSACK).
+    pub spurious: u64,
     pub spurious_meanwhile: u64,
+    /// Whether some of the sockets have no SACK: then the peer cannot say so.
+    pub lacks_sack: bool,
     pub inodes: Vec<Inode>,
 }
 

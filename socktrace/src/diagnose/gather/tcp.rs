@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::diagnose::evidence::{Destination, PeerLoss, SentFrom, Settings, StateCounts, Tcp};
-use crate::socket::{Cookie, Inet, InetEnd, Inode, State, TcpInfo, TimerKind};
+use crate::socket::{Cookie, Inet, InetEnd, Inode, State, TcpInfo, TcpOption, TimerKind};
 
 /// How long TIME-WAIT lasts.
 const TIME_WAIT_MS: u32 = 60_000;
@@ -136,7 +136,9 @@ impl TcpLook {
             segments: 0,
             retransmitted_meanwhile: 0,
             segments_meanwhile: 0,
+            spurious: 0,
             spurious_meanwhile: 0,
+            lacks_sack: false,
             inodes: Vec::new(),
         });
         peer.sockets += 1;
@@ -144,7 +146,9 @@ impl TcpLook {
         peer.segments += u64::from(now.sent);
         peer.retransmitted_meanwhile += u64::from(now.again.saturating_sub(then.again));
         peer.segments_meanwhile += meanwhile;
+        peer.spurious += u64::from(now.duplicates);
         peer.spurious_meanwhile += u64::from(now.duplicates.saturating_sub(then.duplicates));
+        peer.lacks_sack |= !info.has(TcpOption::Sack);
         if peer.inodes.len() < SAMPLE && socket.inode.0 != 0 {
             peer.inodes.push(socket.inode);
         }

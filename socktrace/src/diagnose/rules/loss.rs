@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::diagnose::evidence::PeerLoss;
+use crate::diagnose::evidence::{Evidence, PeerLoss};
 use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, counted, filter_host, grouped, named,
     owners_of_all,
@@ -51,13 +51,35 @@ pub(super) static RETRANSMITS: Rule = Rule {
     judge: retransmits,
 };
 
+/// Segments with data, over the lives of the connections or while it was watched.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    segments: u64,
+    again: u64,
+    /// Those of `again` that the peers had already.
+    spurious: u64,
+}
+
+impl Sent {
+    fn to(peer: &PeerLoss, is_watched: bool) -> Sent {
+        match is_watched {
+            true => Sent {
+                segments: peer.segments_meanwhile,
+                again: peer.retransmitted_meanwhile,
+                spurious: peer.spurious_meanwhile,
+            },
+            false => {
+                Sent { segments: peer.segments, again: peer.retransmitted, spurious: peer.spurious }
+            }
+        }
+    }
+}
+
 /// The loss over one interface.
 #[derive(Default)]
 struct Over<'a> {
     peers: Vec<&'a PeerLoss>,
-    again: u64,
-    segments: u64,
-    spurious: u64,
+    all: Sent,
 }
 
 fn retransmits(case: &Case<'_>) -> Vec<Finding> {
@@ -67,14 +89,15 @@ fn retransmits(case: &Case<'_>) -> Vec<Finding> {
     for peer in &evidence.loss {
         let interface = evidence.interface_of(peer.local).unwrap_or("an unknown interface");
         let over = by_interface.entry(interface).or_default();
-        over.again += sent(peer, is_watched).0;
-        over.spurious += peer.spurious_meanwhile;
+        let sent = Sent::to(peer, is_watched);
+        over.all.again += sent.again;
+        over.all.spurious += sent.spurious;
         over.peers.push(peer);
     }
     for from in &evidence.sent {
         let interface = evidence.interface_of(from.local).unwrap_or("an unknown interface");
         if let Some(over) = by_interface.get_mut(interface) {
-            over.segments += if is_watched { from.segments_meanwhile } else { from.segments };
+            over.all.segments += if is_watched { from.segments_meanwhile } else { from.segments };
         }
     }
     by_interface
@@ -83,30 +106,24 @@ fn retransmits(case: &Case<'_>) -> Vec<Finding> {
         .collect()
 }
 
-fn sent(peer: &PeerLoss, is_watched: bool) -> (u64, u64) {
-    match is_watched {
-        true => (peer.retransmitted_meanwhile, peer.segments_meanwhile),
-        false => (peer.retransmitted, peer.segments),
-    }
-}
-
 fn judge_interface(case: &Case<'_>, interface: &str, mut over: Over<'_>) -> Option<Finding> {
     let is_watched = case.evidence.watch.asked;
-    over.peers.sort_by_key(|peer| std::cmp::Reverse(sent(peer, is_watched).0));
+    over.peers.sort_by_key(|peer| std::cmp::Reverse(Sent::to(peer, is_watched).again));
     let worst = *over.peers.first()?;
-    let (worst_again, worst_segments) = sent(worst, is_watched);
-    let of_one = percent(worst_again, over.again);
-    let is_one = of_one >= case.limit("one-peer-percent");
+    let of_worst = Sent::to(worst, is_watched);
+    let is_one = percent(of_worst.again, over.all.again) >= case.limit("one-peer-percent");
     // One bad peer does not show in the sum over all.
-    let (again, segments) =
-        if is_one { (worst_again, worst_segments) } else { (over.again, over.segments) };
-    let share = percent(again, segments);
-    if (again as f64) < case.limit("count") {
+    let (sent, lacks_sack) = match is_one {
+        true => (of_worst, worst.lacks_sack),
+        false => (over.all, over.peers.iter().any(|peer| peer.lacks_sack)),
+    };
+    let share = percent(sent.again, sent.segments);
+    if (sent.again as f64) < case.limit("count") {
         return None;
     }
     let severity = case.severity(share, "percent", "critical-percent")?;
-    let spurious = percent(over.spurious, over.again);
-    let is_spurious = is_watched && spurious >= case.limit("spurious-percent");
+    let spurious = percent(sent.spurious, sent.again);
+    let is_spurious = spurious >= case.limit("spurious-percent");
     // Over a life says nothing about now; what was not lost is not loss.
     let severity = match is_watched && !is_spurious {
         true => severity,
@@ -117,28 +134,40 @@ fn judge_interface(case: &Case<'_>, interface: &str, mut over: Over<'_>) -> Opti
         severity,
         format!(
             "{share:.1}% of the segments {} over {interface} were sent again ({}, {} of them \
-             not needed){}",
+             duplicates to the {}){}",
             match is_one {
                 true => format!("to {} by {}", worst.peer, named(&who)),
                 false => format!("to {}", counted(over.peers.len() as u64, "peer")),
             },
-            grouped(again),
-            match is_watched {
-                true => format!("{spurious:.0}%"),
-                false => "an unknown share".to_owned(),
+            grouped(sent.again),
+            match (sent.spurious, lacks_sack) {
+                (0, true) => "an unknown share".to_owned(),
+                (_, true) => format!("at least {spurious:.0}%"),
+                (_, false) => format!("{spurious:.0}%"),
             },
+            if is_one { "peer" } else { "peers" },
             if is_watched { " while it was watched" } else { " over the life of the connections" }
         ),
     );
-    finding.weight = again;
-    (finding.sure, finding.because) = match (is_watched, is_spurious) {
-        (true, true) => (
+    finding.weight = sent.again;
+    let undone = undone(case.evidence);
+    (finding.sure, finding.because) = match (is_watched, is_spurious, undone) {
+        (true, true, _) => (
             Sure::Certain,
-            "the peers report them as duplicates: delayed or reordered on the way, not lost"
+            "the peers report them as duplicates (DSACK): delayed or reordered on the way, not lost"
                 .to_owned(),
         ),
-        (true, false) => (Sure::Certain, "the kernel counted them per connection".to_owned()),
-        (false, _) => (
+        (true, false, None) => {
+            (Sure::Certain, "the kernel counted them per connection".to_owned())
+        }
+        (true, false, Some(undone)) => (
+            Sure::Likely,
+            format!(
+                "the kernel counted them per connection, but some may have been late, not lost: \
+                 in this namespace it took back what it had done about loss {undone}"
+            ),
+        ),
+        (false, _, _) => (
             Sure::Possible,
             "these counters say nothing about now: --for 30s measures it".to_owned(),
         ),
@@ -147,15 +176,15 @@ fn judge_interface(case: &Case<'_>, interface: &str, mut over: Over<'_>) -> Opti
         .peers
         .iter()
         .map(|peer| {
-            let (again, segments) = sent(peer, is_watched);
+            let sent = Sent::to(peer, is_watched);
             let owners = owners_of_all(case.evidence, &peer.inodes);
             vec![
                 filter_host(peer.peer).into(),
                 interface.to_owned().into(),
                 peer.sockets.into(),
-                again.into(),
-                Value::Percent(percent(again, segments)),
-                Value::from(is_watched.then_some(peer.spurious_meanwhile)),
+                sent.again.into(),
+                Value::Percent(percent(sent.again, sent.segments)),
+                Value::from((!peer.lacks_sack || sent.spurious > 0).then_some(sent.spurious)),
                 Value::Owners(owners),
             ]
         })
@@ -192,4 +221,20 @@ fn judge_interface(case: &Case<'_>, interface: &str, mut over: Over<'_>) -> Opti
         }
     }
     Some(finding)
+}
+
+/// How often the kernel concluded while it was watched that what it had taken for loss was none,
+/// as "N times (COUNTER n, ...)". It counts so by namespace, and whole recoveries, not segments: no
+/// peer's share can be computed from it. TCPSpuriousRTOs are some of TCPLossUndo.
+fn undone(evidence: &Evidence) -> Option<String> {
+    const COUNTERS: [&str; 4] = ["TCPFullUndo", "TCPPartialUndo", "TCPDSACKUndo", "TCPLossUndo"];
+    let rise = |name: &&'static str| {
+        let count = evidence.rise(&format!("TcpExt.{name}"))?;
+        (count > 0).then_some((*name, count))
+    };
+    let risen: Vec<_> = COUNTERS.iter().filter_map(rise).collect();
+    let all: u64 = risen.iter().map(|(_, count)| count).sum();
+    let each: Vec<_> =
+        risen.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
+    (all > 0).then(|| format!("{} ({})", counted(all, "time"), each.join(", ")))
 }
