@@ -8,9 +8,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::plan::Scope;
 use crate::container::Homes;
-use crate::diagnose::evidence::{Evidence, Traced, Watch};
+use crate::diagnose::evidence::{Evidence, HostSettings, Traced, Watch};
 use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
-use crate::diagnose::gather::{Recorder, Watcher};
+use crate::diagnose::gather::{Recorder, Watcher, of_the_host};
 use crate::diagnose::judge;
 use crate::diagnose::rule::{Needs, Overrides, Rule};
 use crate::diagnose::rules::OF_THE_HOST;
@@ -66,11 +66,12 @@ struct Gathered {
 /// Judges, writes the report, and tells the severity of the worst finding.
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
+    let host = of_the_host();
     scope::enter(&plan.netns, &homes)?;
     let mut plan = plan.clone();
     let (mut text, mut worst) = (Vec::new(), None);
     scope::each(&plan.netns.clone(), &homes, &mut |namespace| {
-        let (audited, _) = audited(&plan, &homes)?;
+        let (audited, _) = audited(&plan, host, &homes)?;
         write(&mut text, &plan, &audited, namespace, style);
         worst = worst.max(audited.findings.first().map(|finding| finding.severity));
         // The host is judged once.
@@ -126,8 +127,8 @@ pub struct Audited {
 
 /// Gathers evidence in the namespace that this is in, and judges it; with the owners, for whoever
 /// has more to tell of them.
-pub fn audited(plan: &AuditPlan, homes: &Homes) -> Result<(Audited, Owners)> {
-    let Gathered { evidence, owners, refusal } = gather(plan, homes)?;
+pub fn audited(plan: &AuditPlan, host: HostSettings, homes: &Homes) -> Result<(Audited, Owners)> {
+    let Gathered { evidence, owners, refusal } = gather(plan, host, homes)?;
     let audited = Audited {
         findings: judge(&plan.rules, &plan.overrides, &evidence),
         watch: evidence.watch,
@@ -137,9 +138,9 @@ pub fn audited(plan: &AuditPlan, homes: &Homes) -> Result<(Audited, Owners)> {
     Ok((audited, owners))
 }
 
-fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
+fn gather(plan: &AuditPlan, host: HostSettings, homes: &Homes) -> Result<Gathered> {
     let Some(time) = plan.watch else {
-        let mut watcher = Watcher::start(false)?;
+        let mut watcher = Watcher::start(false, host)?;
         let mut glimpse = None;
         if let Some(wait) = watcher.second_look() {
             // Without the privilege, it remains unknown who they are.
@@ -154,11 +155,16 @@ fn gather(plan: &AuditPlan, homes: &Homes) -> Result<Gathered> {
         .enable_all()
         .build()
         .context("cannot start the event loop")?;
-    runtime.block_on(watch(plan, time, homes))
+    runtime.block_on(watch(plan, time, host, homes))
 }
 
 /// Watches until the time is over or a signal ends it: then the report is of what was seen so far.
-async fn watch(plan: &AuditPlan, time: Duration, homes: &Homes) -> Result<Gathered> {
+async fn watch(
+    plan: &AuditPlan,
+    time: Duration,
+    host: HostSettings,
+    homes: &Homes,
+) -> Result<Gathered> {
     let handle = |kind| signal(kind).context("cannot handle signals");
     let (mut interrupt, mut terminate) =
         (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
@@ -167,7 +173,7 @@ async fn watch(plan: &AuditPlan, time: Duration, homes: &Homes) -> Result<Gather
         Some(Ok(recorder)) => (Some(recorder), None),
         Some(Err(refusal)) => (None, Some(refusal)),
     };
-    let mut watcher = Watcher::start(true)?;
+    let mut watcher = Watcher::start(true, host)?;
     let began = Instant::now();
     let mut progress = Progress::start(time);
     let between = watcher.interval(time);
@@ -303,10 +309,24 @@ fn unseen(
     {
         unseen.push(format!("{tracing}: {refusal}"));
     }
+    unseen.extend(limits_unseen(plan, evidence.host));
     if let Some(traced) = &evidence.traced
         && traced.lost > 0
     {
         unseen.push(format!("{}: what was counted is too low", counted(traced.lost, "lost event")));
     }
     unseen
+}
+
+/// Which limits of the host this namespace does not show to the rules that compare with them.
+fn limits_unseen(plan: &AuditPlan, host: HostSettings) -> Option<String> {
+    let limits = [
+        ("tcp-memory", "net.ipv4.tcp_mem", host.tcp_mem.is_none()),
+        ("orphans", "net.ipv4.tcp_max_orphans", host.tcp_max_orphans.is_none()),
+    ];
+    let is_judged = |name: &str| plan.rules.iter().any(|rule| rule.name == name);
+    let missing = limits.into_iter().filter(|(rule, _, is_missing)| *is_missing && is_judged(rule));
+    let missing: Vec<_> = missing.map(|(rule, limit, _)| format!("{limit} ({rule})")).collect();
+    (!missing.is_empty())
+        .then(|| format!("{}, which only the first network namespace shows", missing.join(", ")))
 }

@@ -52,6 +52,11 @@ impl Audit {
         self.and(&["--for", time])
     }
 
+    /// Of the network namespace of that name.
+    pub fn of(self, namespace: &str) -> Audit {
+        self.and(&["-N", namespace])
+    }
+
     pub fn of_all_namespaces(self) -> Audit {
         self.and(&["--all-netns"])
     }

@@ -1,13 +1,13 @@
-//! An audit of all network namespaces tells of each.
+//! What an audit tells of namespaces other than the one that it was started in.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
 use serde_json::Value;
-use socktrace_tests::audit::{Audit, await_full, begin, listener};
-use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::require_root;
+use socktrace_tests::audit::{Audit, Report, await_full, begin, listener};
+use socktrace_tests::namespace::{Named, in_namespace};
+use socktrace_tests::{require_root, skip};
 
 /// The rules that fire in each namespace.
 fn fired() -> BTreeMap<u64, Vec<String>> {
@@ -39,4 +39,24 @@ fn each_namespace_is_judged_by_itself() {
             assert_eq!(fired[&own()], [""; 0], "{fired:?}");
         });
     });
+}
+
+#[test]
+fn the_limits_of_the_host_are_judged_in_every_namespace_and_their_lack_is_said() {
+    require_root!();
+    if !fs::exists("/proc/sys/net/ipv4/tcp_mem").unwrap() {
+        skip!("only the first network namespace shows tcp_mem");
+    }
+    let named = Named::new("limits");
+    // There is always so much.
+    let audit = Audit::only("tcp-memory").with("tcp-memory.pressure-percent=0");
+    let report = audit.clone().of(named.name()).report();
+    assert_eq!(report.severity("tcp-memory"), Some("warning"), "{report:?}");
+    let is_said = |report: &Report| report.unseen.iter().any(|what| what.contains("tcp_mem"));
+    assert!(!is_said(&report), "{report:?}");
+
+    let report = named.inside(|| audit.report());
+    assert!(report.finding("tcp-memory").is_none() && is_said(&report), "{report:?}");
+    let report = named.inside(|| Audit::only("close-wait").report());
+    assert!(!is_said(&report), "nobody asked: {report:?}");
 }

@@ -20,6 +20,7 @@ use crate::counts::{Counts, Grouping, Key};
 use crate::diag::ahead::each_inet;
 use crate::diag::inet::Extensions;
 use crate::diag::{DiagError, DiagSocket, unix};
+use crate::diagnose::gather::of_the_host;
 use crate::diagnose::rule::Overrides;
 use crate::diagnose::rules::RULES;
 use crate::listeners::{Listeners, Place};
@@ -55,6 +56,7 @@ pub enum Format {
 /// Makes the page and writes it.
 pub fn run(plan: &ReportPlan, out: &mut dyn Write, style: Style) -> Result<()> {
     let homes = Homes::new(procfs::root());
+    let host = of_the_host();
     scope::enter(&plan.netns, &homes)?;
     let judging = AuditPlan {
         rules: RULES.to_vec(),
@@ -63,7 +65,7 @@ pub fn run(plan: &ReportPlan, out: &mut dyn Write, style: Style) -> Result<()> {
         netns: Scope::Here,
         format: audit::Format::Text,
     };
-    let (audited, owners) = audited(&judging, &homes)?;
+    let (audited, owners) = audited(&judging, host, &homes)?;
     let names =
         Names::new(NameOptions { numeric: false, resolve_hosts: false, proc_root: procfs::root() });
     let known = Known { names: &names, owners: Some(&owners), homes: Some(&homes) };

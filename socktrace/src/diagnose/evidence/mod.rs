@@ -9,7 +9,7 @@ use std::time::Duration;
 
 pub use processes::{Doing, Executable, Growth, Process, Processes, Worker};
 use rustc_hash::FxHashMap;
-pub use settings::{Settings, TwReuse};
+pub use settings::{HostSettings, Settings, TwReuse};
 
 use crate::procfs::counters::Counters;
 use crate::socket::{Cookie, Inet, InetEnd, Inode, SkMem, State, TcpInfo, Timer};
@@ -21,7 +21,6 @@ pub struct Evidence {
     /// TCP sockets that a rule may name: quiet ones are only counted.
     pub tcp: Vec<Tcp>,
     pub states: StateCounts,
-    pub states_before: StateCounts,
     /// Where many local ports of the ephemeral range are used towards one peer.
     pub destinations: Vec<Destination>,
     /// The peers to which something was sent again.
@@ -33,6 +32,7 @@ pub struct Evidence {
     pub counters: Counters,
     pub counters_before: Counters,
     pub settings: Settings,
+    pub host: HostSettings,
     pub processes: Processes,
     pub addresses: Vec<LocalAddress>,
     /// What happened meanwhile; `None` if it could not be traced, or nobody asked.

@@ -1,4 +1,4 @@
-//! What the host and the namespace are set to.
+//! What the namespace and the host are set to.
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -15,6 +15,11 @@ pub struct Settings {
     pub tcp_tw_reuse: TwReuse,
     pub tcp_tw_reuse_delay: Duration,
     pub tcp_max_tw_buckets: Option<u64>,
+}
+
+/// What all namespaces share. Of TCP, only the first network namespace shows it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct HostSettings {
     pub tcp_max_orphans: Option<u64>,
     /// Pages: below the first nothing is done, from the second on there is pressure, the third is
     /// the end.
@@ -43,9 +48,6 @@ impl Default for Settings {
             tcp_tw_reuse: TwReuse::Loopback,
             tcp_tw_reuse_delay: Duration::from_secs(1),
             tcp_max_tw_buckets: None,
-            tcp_max_orphans: None,
-            tcp_mem: None,
-            files: None,
         }
     }
 }

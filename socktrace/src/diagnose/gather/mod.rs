@@ -9,6 +9,7 @@ mod settings;
 mod tcp;
 mod traced;
 
+pub use settings::of_the_host;
 pub use traced::Recorder;
 
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use rustc_hash::FxHashMap;
 
 use self::growth::Growing;
 use self::look::Look;
-use super::evidence::{Earlier, Evidence, Settings, Traced, Watch};
+use super::evidence::{Earlier, Evidence, HostSettings, Settings, Traced, Watch};
 use crate::container::Homes;
 use crate::owner::Owners;
 use crate::procfs;
@@ -38,6 +39,7 @@ const LOAD: u32 = 20;
 pub struct Watcher {
     asked: bool,
     settings: Settings,
+    host: HostSettings,
     first: Look,
     last: Look,
     looks: u32,
@@ -50,8 +52,8 @@ pub struct Watcher {
 
 impl Watcher {
     /// Looks for the first time. `asked` says whether somebody asked to watch, so that rates will
-    /// be claimed.
-    pub fn start(asked: bool) -> Result<Watcher> {
+    /// be claimed. `host` is from before another namespace was entered, where less is to be seen.
+    pub fn start(asked: bool, host: HostSettings) -> Result<Watcher> {
         let began = Instant::now();
         let settings = settings::read();
         let first = Look::take(&settings, None)?;
@@ -62,7 +64,18 @@ impl Watcher {
         let last = first.clone();
         let growing = asked.then(|| Growing::start(&procfs::root()));
         let cost = began.elapsed();
-        Ok(Watcher { asked, settings, first, last, looks: 1, memory, unix_waiting, growing, cost })
+        Ok(Watcher {
+            asked,
+            settings,
+            host,
+            first,
+            last,
+            looks: 1,
+            memory,
+            unix_waiting,
+            growing,
+            cost,
+        })
     }
 
     /// When to look again, if nobody asked to watch: only if something may be wrong or may just be
@@ -109,13 +122,22 @@ impl Watcher {
 
     /// Adds what the processes and settings tell, and ends the watch.
     pub fn finish(self, traced: Option<Traced>, owners: &Owners, homes: &Homes) -> Evidence {
-        let Watcher { asked, settings, first, last, looks, memory, unix_waiting, growing, .. } =
-            self;
+        let Watcher {
+            asked,
+            settings,
+            host,
+            first,
+            last,
+            looks,
+            memory,
+            unix_waiting,
+            growing,
+            ..
+        } = self;
         let span = last.at.duration_since(first.at);
         let mut evidence = Evidence {
             watch: Watch { span, looks, asked },
             states: last.tcp.states,
-            states_before: first.tcp.states,
             destinations: last.tcp.destinations(),
             sent: last.tcp.sent(),
             loss: last.tcp.loss.into_values().collect(),
@@ -126,6 +148,7 @@ impl Watcher {
             counters: last.counters,
             counters_before: first.counters,
             settings,
+            host,
             addresses: addresses::read(),
             callers: traced.as_ref().map(Traced::callers).unwrap_or_default(),
             // A glimpse names who connects; how often something happens takes a watch.

@@ -4,7 +4,7 @@ use std::fs;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use crate::diagnose::evidence::{Settings, TwReuse};
+use crate::diagnose::evidence::{HostSettings, Settings, TwReuse};
 use crate::procfs;
 
 /// Reads them; what this namespace or kernel does not have keeps the kernel's default, or is not
@@ -29,6 +29,12 @@ pub(super) fn read() -> Settings {
         tcp_tw_reuse_delay: number("net/ipv4/tcp_tw_reuse_delay")
             .map_or(usual.tcp_tw_reuse_delay, Duration::from_millis),
         tcp_max_tw_buckets: number("net/ipv4/tcp_max_tw_buckets"),
+    }
+}
+
+/// Those of the host, as far as the namespace that this is in shows them.
+pub fn of_the_host() -> HostSettings {
+    HostSettings {
         tcp_max_orphans: number("net/ipv4/tcp_max_orphans"),
         tcp_mem: numbers("net/ipv4/tcp_mem").and_then(|numbers| numbers.try_into().ok()),
         files: numbers("fs/file-nr")

@@ -189,7 +189,7 @@ pub(super) static HOST_DESCRIPTORS: Rule = Rule {
 };
 
 fn host_descriptors(case: &Case<'_>) -> Vec<Finding> {
-    let Some((used, limit)) = case.evidence.settings.files else { return Vec::new() };
+    let Some((used, limit)) = case.evidence.host.files else { return Vec::new() };
     let share = percent(used, limit);
     let Some(severity) = case.severity(share, "warning-percent", "critical-percent") else {
         return Vec::new();
@@ -236,7 +236,7 @@ pub(super) static TCP_MEMORY: Rule = Rule {
 fn tcp_memory(case: &Case<'_>) -> Vec<Finding> {
     let evidence = case.evidence;
     let used = evidence.total("TCP.mem");
-    let Some([_, pressure, limit]) = evidence.settings.tcp_mem else { return Vec::new() };
+    let Some([_, pressure, limit]) = evidence.host.tcp_mem else { return Vec::new() };
     let aborted = evidence.rise("TcpExt.TCPAbortOnMemory").unwrap_or(0);
     let entered = evidence.rise("TcpExt.TCPMemoryPressures").unwrap_or(0);
     let severity = if percent(used, limit) >= case.limit("limit-percent") || aborted > 0 {

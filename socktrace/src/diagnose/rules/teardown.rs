@@ -46,8 +46,9 @@ pub(super) static ORPHANS: Rule = Rule {
 fn orphans(case: &Case<'_>) -> Vec<Finding> {
     let evidence = case.evidence;
     let count = evidence.total("TCP.orphan");
-    let share = evidence.settings.tcp_max_orphans.map_or(0.0, |most| percent(count, most));
-    let severity = match case.severity(share, "warning-percent", "critical-percent") {
+    let share = evidence.host.tcp_max_orphans.map(|most| percent(count, most));
+    let severity = match case.severity(share.unwrap_or(0.0), "warning-percent", "critical-percent")
+    {
         Some(severity) => severity,
         None if count as f64 >= case.limit("count") => Severity::Note,
         None => return Vec::new(),
@@ -63,8 +64,9 @@ fn orphans(case: &Case<'_>) -> Vec<Finding> {
     let mut finding = case.finding(
         severity,
         format!(
-            "{} have no process any more ({share:.0}% of tcp_max_orphans)",
-            counted(count, "connection")
+            "{} have no process any more{}",
+            counted(count, "connection"),
+            share.map_or_else(String::new, |share| format!(" ({share:.0}% of tcp_max_orphans)"))
         ),
     );
     finding.weight = count;

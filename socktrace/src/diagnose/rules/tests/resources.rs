@@ -32,7 +32,7 @@ fn limits_of_processes_and_host() {
 
     let host = |used| {
         let mut evidence = evidence(Vec::new());
-        evidence.settings.files = Some((used, 1000));
+        evidence.host.files = Some((used, 1000));
         fired(&evidence)
     };
     assert_eq!(host(960), [("host-descriptors", CRITICAL)]);
@@ -40,7 +40,7 @@ fn limits_of_processes_and_host() {
 
     let memory = |pages| {
         let mut evidence = evidence(Vec::new());
-        evidence.settings.tcp_mem = Some([700, 850, 1000]);
+        evidence.host.tcp_mem = Some([700, 850, 1000]);
         evidence.counters.set("TCP.mem", pages);
         fired(&evidence)
     };

@@ -16,7 +16,7 @@ fn connections_that_do_not_end() {
     let orphans = |count| {
         let mut evidence = evidence(Vec::new());
         evidence.counters.set("TCP.orphan", count);
-        evidence.settings.tcp_max_orphans = Some(1000);
+        evidence.host.tcp_max_orphans = Some(1000);
         fired(&evidence)
     };
     assert_eq!(orphans(600), [("orphans", CRITICAL)]);
