@@ -10,7 +10,7 @@ use std::io::{self, Read, Write};
 use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -20,8 +20,16 @@ use crate::namespace::ip;
 
 /// It lasts until it is dropped, in the network namespace of the thread that made it.
 pub struct Path {
-    is_over: Arc<AtomicBool>,
+    course: Arc<Course>,
     thread: Option<JoinHandle<()>>,
+}
+
+/// What the thread is told, and tells.
+#[derive(Default)]
+struct Course {
+    is_over: AtomicBool,
+    is_jammed: AtomicBool,
+    on_their_way: AtomicUsize,
 }
 
 impl Path {
@@ -33,16 +41,28 @@ impl Path {
         let device = open_device(b"far")?;
         ip(&["address", "add", &format!("{}/24", Path::NEAR), "dev", "far"]);
         ip(&["link", "set", "far", "up"]);
-        let is_over = Arc::new(AtomicBool::new(false));
-        let its = Arc::clone(&is_over);
+        let course = Arc::new(Course::default());
+        let its = Arc::clone(&course);
         let thread = thread::spawn(move || carry(device, delay, &its));
-        Ok(Path { is_over, thread: Some(thread) })
+        Ok(Path { course, thread: Some(thread) })
+    }
+
+    /// Has all packets wait, until `body` has returned and they go on in their order.
+    pub fn jammed(&self, body: impl FnOnce()) {
+        self.course.is_jammed.store(true, Ordering::Relaxed);
+        body();
+        self.course.is_jammed.store(false, Ordering::Relaxed);
+    }
+
+    /// How many packets are on their way.
+    pub fn load(&self) -> usize {
+        self.course.on_their_way.load(Ordering::Relaxed)
     }
 }
 
 impl Drop for Path {
     fn drop(&mut self) {
-        self.is_over.store(true, Ordering::Relaxed);
+        self.course.is_over.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -68,18 +88,22 @@ fn open_device(name: &[u8]) -> io::Result<File> {
 }
 
 /// Returns each packet after `delay`.
-fn carry(mut device: File, delay: Duration, is_over: &AtomicBool) {
-    /// How soon the end is noticed where nothing is on its way.
+fn carry(mut device: File, delay: Duration, course: &Course) {
+    /// How soon is noticed what the course says, where nothing is on its way.
     const IDLE: Duration = Duration::from_millis(20);
     let mut on_their_way: VecDeque<(Instant, Vec<u8>)> = VecDeque::new();
     let mut buffer = [0; 1 << 16];
-    while !is_over.load(Ordering::Relaxed) {
+    while !course.is_over.load(Ordering::Relaxed) {
         let now = Instant::now();
-        while let Some((_, packet)) = on_their_way.pop_front_if(|(due, _)| *due <= now) {
+        let is_jammed = course.is_jammed.load(Ordering::Relaxed);
+        while let Some((_, packet)) =
+            on_their_way.pop_front_if(|(due, _)| *due <= now && !is_jammed)
+        {
             // What does not fit into the device is lost, as on any path.
             let _ = device.write(&packet);
         }
-        let wait = on_their_way.front().map_or(IDLE, |(due, _)| due.duration_since(now).min(IDLE));
+        let next = on_their_way.front().filter(|_| !is_jammed);
+        let wait = next.map_or(IDLE, |(due, _)| due.duration_since(now).min(IDLE));
         let wait = Timespec::try_from(wait).expect("a fraction of a second");
         let _ = poll(&mut [PollFd::new(&device, PollFlags::IN)], Some(&wait));
         while let Ok(read) = device.read(&mut buffer) {
@@ -88,6 +112,7 @@ fn carry(mut device: File, delay: Duration, is_over: &AtomicBool) {
                 on_their_way.push_back((Instant::now() + delay, packet));
             }
         }
+        course.on_their_way.store(on_their_way.len(), Ordering::Relaxed);
     }
 }
 

@@ -11,7 +11,8 @@ use socktrace_tests::audit::{
     Audit, TcpState, await_state, drop_received, fill, listener, own_pid, pairs,
 };
 use socktrace_tests::namespace::{in_namespace, lower_loopback};
-use socktrace_tests::require_root;
+use socktrace_tests::path::Path;
+use socktrace_tests::{require_root, skip, wait};
 
 /// Runs `audit` while another thread does `again` over and over.
 fn meanwhile<T>(again: impl FnMut() + Send, audit: impl FnOnce() -> T) -> T {
@@ -65,7 +66,7 @@ fn a_leak_of_hundreds_is_critical_and_its_growth_is_measured() {
         };
         meanwhile(leak, || {
             Audit::only("close-wait").watching("5s").until("growth", |report| {
-                report.what("close-wait").contains("of them new while it was watched")
+                report.what("close-wait").contains(" new while it was watched")
             });
         });
     });
@@ -181,7 +182,9 @@ fn loss_is_measured_and_named_by_its_peer() {
             meanwhile(write, || match share {
                 0 => audit.finds_nothing(),
                 _ => {
-                    let report = audit.until("loss", |report| !report.fired().is_empty());
+                    let report = audit.until("loss", |report| {
+                        matches!(report.severity("retransmits"), Some("warning" | "critical"))
+                    });
                     assert_eq!(report.pids("retransmits"), own_pid(), "{report:?}");
                 }
             });
@@ -189,6 +192,38 @@ fn loss_is_measured_and_named_by_its_peer() {
             client.shutdown(Shutdown::Both).unwrap();
             reader.join().unwrap();
         }
+    });
+}
+
+#[test]
+fn what_was_sent_again_in_vain_is_told_from_loss() {
+    require_root!();
+    in_namespace(|| {
+        let Ok(path) = Path::of(Duration::from_millis(1)) else {
+            return skip::report("there is no TUN device to be had");
+        };
+        let server = TcpListener::bind((Path::NEAR, 0)).unwrap();
+        let far = (Path::FAR, server.local_addr().unwrap().port());
+        let mut connections: Vec<_> = (0..30)
+            .map(|_| (TcpStream::connect(far).unwrap(), server.accept().unwrap().0))
+            .collect();
+        // Late by more than the sender is patient: it sends all a second time, and both arrive.
+        let late = || {
+            path.jammed(|| {
+                connections.iter_mut().for_each(|(client, _)| client.write_all(b"late").unwrap());
+                wait::until("all to be sent again", || (path.load() >= 60).then_some(()));
+            });
+            connections.iter_mut().for_each(|(_, peer)| peer.read_exact(&mut [0; 4]).unwrap());
+        };
+        meanwhile(late, || {
+            let audit = Audit::only("retransmits").watching("2s");
+            let report = audit.finds(&[("retransmits", "note")]);
+            let row = &report.finding("retransmits").unwrap()["evidence"][0];
+            let count = |key: &str| row[key].as_u64().unwrap();
+            assert!(count("spurious") * 2 >= count("retrans"), "{report:?}");
+            assert_eq!(row["peer_addr"], Path::FAR.to_string());
+            assert_eq!(report.code, Some(0));
+        });
     });
 }
 

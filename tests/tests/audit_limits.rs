@@ -165,7 +165,6 @@ fn a_connection_that_the_window_of_its_peer_slows_down_is_told_and_one_that_loss
     });
 }
 
-/// What the kernel counts of TCP on the whole host.
 /// Has a sender with that control of congestion fill a buffer of 20 kB, which is less than the path
 /// takes in a round trip, while `body` runs.
 fn behind_a_small_buffer(congestion: &str, body: impl FnOnce()) {
@@ -227,6 +226,7 @@ fn busy_for_two_seconds() -> bool {
     })
 }
 
+/// What the kernel counts of TCP on the whole host.
 fn sockstat(what: &str) -> u64 {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let tcp = text.lines().find(|line| line.starts_with("TCP:")).expect("the kernel has TCP");
