@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use super::evidence::Evidence;
-use super::finding::{Finding, Severity, Sure, Table};
+use super::evidence::{Evidence, Tcp};
+use super::finding::{Finding, Severity, Sure, Table, grouped};
 
 pub struct Rule {
     pub name: &'static str,
@@ -127,6 +127,24 @@ impl Case<'_> {
             why: self.rule.why,
             advice: self.rule.advice.iter().map(|&advice| advice.to_owned()).collect(),
         }
+    }
+
+    /// Of sockets in one state those that are stuck in it; and how the pile grew while it was
+    /// watched, as the end of a sentence. What has just come is too young to be stuck, so for that
+    /// all of them count.
+    pub fn pile<'s>(
+        &self,
+        mut sockets: Vec<&'s Tcp>,
+        is_stuck: impl Fn(&Tcp) -> bool,
+    ) -> (Vec<&'s Tcp>, String) {
+        let new = sockets.iter().filter(|socket| socket.is_new_in_state()).count() as u64;
+        let growth = match (self.evidence.watch.asked, new) {
+            (false, _) => String::new(),
+            (true, 0) => ", not growing".to_owned(),
+            (true, new) => format!(", {} new while it was watched", grouped(new)),
+        };
+        sockets.retain(|socket| is_stuck(socket));
+        (sockets, growth)
     }
 
     /// Per second, while it was watched.

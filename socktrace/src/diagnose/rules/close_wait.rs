@@ -57,30 +57,27 @@ fn age_ms(socket: &Tcp) -> u32 {
 
 /// Half-closed connections on which this side still sends are in use.
 fn is_left_behind(socket: &Tcp, age: u32) -> bool {
-    socket.state == State::CloseWait
-        && socket.inode.0 != 0
-        && age_ms(socket) >= age
-        && socket.info.last_data_sent_ms >= age
+    age_ms(socket) >= age && socket.info.last_data_sent_ms >= age
 }
 
 fn close_wait(case: &Case<'_>) -> Vec<Finding> {
     let evidence = case.evidence;
-    let age = (case.limit("age") * 1000.0) as u32;
     let mut by_owner: BTreeMap<Option<u32>, Vec<&Tcp>> = BTreeMap::new();
-    for socket in evidence.tcp.iter().filter(|socket| is_left_behind(socket, age)) {
+    let is_held = |socket: &&Tcp| socket.state == State::CloseWait && socket.inode.0 != 0;
+    for socket in evidence.tcp.iter().filter(is_held) {
         let owner = evidence.processes.first_of(socket.inode).map(|process| process.pid);
         by_owner.entry(owner).or_default().push(socket);
     }
     by_owner.into_iter().filter_map(|(pid, sockets)| judge_process(case, pid, sockets)).collect()
 }
 
-fn judge_process(case: &Case<'_>, pid: Option<u32>, mut sockets: Vec<&Tcp>) -> Option<Finding> {
+fn judge_process(case: &Case<'_>, pid: Option<u32>, all: Vec<&Tcp>) -> Option<Finding> {
     let evidence = case.evidence;
+    let age = (case.limit("age") * 1000.0) as u32;
+    let (mut sockets, growth) = case.pile(all, |socket| is_left_behind(socket, age));
     let count = sockets.len() as u64;
     sockets.sort_by_key(|socket| std::cmp::Reverse(age_ms(socket)));
     let oldest = sockets.first().map_or(0, |socket| age_ms(socket));
-    let arrived = sockets.iter().filter(|socket| socket.is_new_in_state()).count() as u64;
-    let arrived = evidence.watch.asked.then_some(arrived);
     let process = pid.and_then(|pid| evidence.processes.known.get(&pid));
     let of_limit = process
         .and_then(|process| process.descriptor_limit)
@@ -96,11 +93,6 @@ fn judge_process(case: &Case<'_>, pid: Option<u32>, mut sockets: Vec<&Tcp>) -> O
         Severity::Note
     };
     let who = owners(evidence, sockets.first()?.inode);
-    let growth = match arrived {
-        Some(0) => ", not growing".to_owned(),
-        Some(arrived) => format!(", {} of them new while it was watched", grouped(arrived)),
-        None => String::new(),
-    };
     let mut finding = case.finding(
         severity,
         format!(

@@ -145,7 +145,7 @@ pub(super) static CONNECT_UNANSWERED: Rule = Rule {
             name: "retries",
             value: 2.0,
             unit: "SYNs sent again",
-            reason: "the second goes out three seconds after the first: no path is that long",
+            reason: "the second goes out two or three seconds after the first SYN: no path is that long",
         },
         Threshold {
             name: "count",
@@ -176,16 +176,19 @@ fn connect_unanswered(case: &Case<'_>) -> Vec<Finding> {
     let evidence = case.evidence;
     let mut by_peer: BTreeMap<InetEnd, Vec<&Tcp>> = BTreeMap::new();
     for socket in &evidence.tcp {
-        if socket.state == State::SynSent
-            && f64::from(socket.timer.retransmits) >= case.limit("retries")
-            && !is_full_listener(evidence, socket.peer)
-        {
+        if socket.state == State::SynSent && !is_full_listener(evidence, socket.peer) {
             by_peer.entry(socket.peer).or_default().push(socket);
         }
     }
     by_peer
         .into_iter()
-        .map(|(peer, sockets)| {
+        .filter_map(|(peer, all)| {
+            let retries = |socket: &Tcp| f64::from(socket.timer.retransmits);
+            let (sockets, growth) =
+                case.pile(all, |socket| retries(socket) >= case.limit("retries"));
+            if sockets.is_empty() {
+                return None;
+            }
             let severity = match sockets.len() as f64 >= case.limit("count") {
                 true => Severity::Warning,
                 false => Severity::Note,
@@ -195,7 +198,7 @@ fn connect_unanswered(case: &Case<'_>) -> Vec<Finding> {
             let mut finding = case.finding(
                 severity,
                 format!(
-                    "{} gets no answer from {}: {} in SYN-SENT",
+                    "{} gets no answer from {}: {} in SYN-SENT{growth}",
                     named(&who),
                     end(peer),
                     counted(sockets.len() as u64, "connection")
@@ -217,7 +220,7 @@ fn connect_unanswered(case: &Case<'_>) -> Vec<Finding> {
                 .collect();
             finding.evidence = Table::new(&["local", "peer", "state", "retrans", "owners"], rows);
             finding.command = format!("socktrace -tnpo state syn-sent 'dst = {}'", end(peer));
-            finding
+            Some(finding)
         })
         .collect()
 }

@@ -151,17 +151,19 @@ fn piles(case: &Case<'_>, state: State) -> Vec<Finding> {
     for socket in &evidence.tcp {
         // What has no process ends by the kernel's clock; LAST-ACK always does.
         let counts = socket.inode.0 != 0 || state == State::LastAck;
-        if socket.state == state && counts && socket.info.last_ack_recv_ms >= age {
+        if socket.state == state && counts {
             let owner = evidence.processes.first_of(socket.inode).map(|process| process.pid);
             by_owner.entry(owner).or_default().push(socket);
         }
     }
     by_owner
         .into_values()
-        .filter(|sockets| sockets.len() as f64 >= case.limit("count"))
-        .map(|sockets| {
-            let who =
-                sockets.first().map(|socket| owners(evidence, socket.inode)).unwrap_or_default();
+        .filter_map(|all| {
+            let (sockets, growth) = case.pile(all, |socket| socket.info.last_ack_recv_ms >= age);
+            let who = owners(evidence, sockets.first()?.inode);
+            if (sockets.len() as f64) < case.limit("count") {
+                return None;
+            }
             let whose = match who.is_empty() {
                 true => String::new(),
                 false => format!(" of {}", named(&who)),
@@ -169,7 +171,7 @@ fn piles(case: &Case<'_>, state: State) -> Vec<Finding> {
             let mut finding = case.finding(
                 Severity::Warning,
                 format!(
-                    "{} connections{whose} are stuck in {}",
+                    "{} connections{whose} are stuck in {}{growth}",
                     grouped(sockets.len() as u64),
                     state.name()
                 ),
@@ -180,7 +182,7 @@ fn piles(case: &Case<'_>, state: State) -> Vec<Finding> {
             finding.evidence = by_peer(&sockets);
             finding.command =
                 format!("socktrace -tnpo state {}", state.name().to_ascii_lowercase());
-            finding
+            Some(finding)
         })
         .collect()
 }
