@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use crate::container::{Home, Homes};
+use crate::listeners::{Listeners, Place};
 use crate::names::Names;
 use crate::owner::{Holder, Owners};
 use crate::socket::{Inode, Socket};
@@ -33,6 +34,21 @@ impl<'a> Known<'a> {
             let holder = self.owners?.holders(socket.inode()).next()?;
             homes.of_process(holder.pid)
         })
+    }
+
+    /// Adds a socket to the listeners, if it is one, with the names that belong to it.
+    pub(crate) fn add_listener(
+        &self,
+        listeners: &mut Listeners,
+        place: &Place,
+        socket: &Socket<'_>,
+    ) {
+        let interface = |index| {
+            let mut name = Vec::new();
+            self.names.interface(index, &mut name);
+            name
+        };
+        listeners.add(place, socket, interface, || self.home(socket));
     }
 
     pub(super) fn holders(&self, inode: Inode) -> impl Iterator<Item = Holder<'a>> {

@@ -52,13 +52,7 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
     }
 
     pub fn socket(&mut self, socket: &Socket<'_>) {
-        let known = self.known;
-        let interface = |index| {
-            let mut name = Vec::new();
-            known.names.interface(index, &mut name);
-            name
-        };
-        self.listeners.add(&self.place, socket, interface, || known.home(socket));
+        self.known.add_listener(&mut self.listeners, &self.place, socket);
     }
 
     pub fn heading(&self) -> Vec<(String, Align)> {
