@@ -52,7 +52,7 @@ impl Need {
 impl Predicate {
     pub(super) fn needs(&self, need: Need) -> bool {
         match self {
-            Predicate::Number { of, .. } => of.need() == Some(need),
+            Predicate::Number { of, .. } => of.facts().need == Some(need),
             Predicate::Name {
                 of: Name::Comm | Name::Container | Name::Pod | Name::Unit, ..
             } => need == Need::Owners,
@@ -69,7 +69,7 @@ impl Predicate {
             Predicate::Protocol(Protocol::Ip(number)) if table != Table::Raw => {
                 Some(table.ip_protocol() == Some(*number))
             }
-            Predicate::Number { of, .. } if !of.tables().contains(table) => Some(false),
+            Predicate::Number { of, .. } if !of.facts().tables.contains(table) => Some(false),
             Predicate::Name { of, .. } if !of.tables().contains(table) => Some(false),
             Predicate::Path { .. } if !UNIX.contains(table) => Some(false),
             Predicate::State { of: StateOf::Old | StateOf::New, .. } => Some(false),
@@ -119,7 +119,7 @@ impl Expr {
     /// What a listing never has, whatever socket it is of: the first word for such.
     pub fn only_of_events(&self) -> Option<Predicate> {
         self.first(&|predicate| match predicate {
-            Predicate::Number { of, .. } => of.tables().is_empty(),
+            Predicate::Number { of, .. } => of.facts().tables.is_empty(),
             Predicate::Name { of, .. } => of.tables().is_empty(),
             Predicate::State { of, .. } => *of != StateOf::Now,
             _ => false,
@@ -129,7 +129,7 @@ impl Expr {
     /// What no event has: the first word for such.
     pub fn only_of_listings(&self) -> Option<Predicate> {
         self.first(&|predicate| match predicate {
-            Predicate::Number { of, .. } => !of.is_of_events(),
+            Predicate::Number { of, .. } => !of.facts().is_of_events,
             Predicate::Name { of, .. } => matches!(of, Name::CongestionControl | Name::Timer),
             Predicate::Path { .. } | Predicate::Mark { .. } => true,
             _ => false,
@@ -152,102 +152,45 @@ const INET: TableSet =
 const TCP: TableSet = TableSet::of(&[Table::Tcp]);
 const CONNECTIONS: TableSet = TableSet::of(&[Table::Tcp, Table::Mptcp]);
 
-impl Number {
-    fn need(self) -> Option<Need> {
-        match self {
-            Number::Pid | Number::Gid => Some(Need::Owners),
-            Number::Uid => Some(Need::UnixUser),
-            Number::Netns => Some(Need::Netns),
-            Number::Tos | Number::Priority => Some(Need::Tos),
-            Number::Rtt
-            | Number::RttVar
-            | Number::MinRtt
-            | Number::Rto
-            | Number::Cwnd
-            | Number::Mss
-            | Number::Retrans
-            | Number::Lost
-            | Number::Sent
-            | Number::Received
-            | Number::LastSent
-            | Number::LastReceived
-            | Number::Idle => Some(Need::Info),
-            Number::Inode
-            | Number::Cookie
-            | Number::ReceiveQueue
-            | Number::SendQueue
-            | Number::Backlog
-            | Number::Age
-            | Number::Duration => None,
-        }
-    }
-
-    /// Whether some kind of event has it.
-    fn is_of_events(self) -> bool {
-        match self {
-            Number::Pid
-            | Number::Uid
-            | Number::Gid
-            | Number::Cookie
-            | Number::Netns
-            | Number::Rtt
-            | Number::RttVar
-            | Number::MinRtt
-            | Number::Rto
-            | Number::Retrans
-            | Number::Sent
-            | Number::Received
-            | Number::Age
-            | Number::Duration => true,
-            Number::Inode
-            | Number::ReceiveQueue
-            | Number::SendQueue
-            | Number::Backlog
-            | Number::Cwnd
-            | Number::Mss
-            | Number::Lost
-            | Number::LastSent
-            | Number::LastReceived
-            | Number::Idle
-            | Number::Tos
-            | Number::Priority => false,
-        }
-    }
-
+/// What of a number is known before any socket is seen.
+struct Facts {
+    /// What it takes to know it.
+    need: Option<Need>,
     /// The tables whose sockets may have it, as a listing shows them.
-    fn tables(self) -> TableSet {
-        match self {
-            Number::Pid | Number::Gid | Number::Inode | Number::Cookie | Number::Netns => {
-                TableSet::ALL
-            }
-            Number::Uid => TableSet::ALL.without(TableSet::of(&[
-                Table::Netlink,
-                Table::VsockStream,
-                Table::VsockDgram,
-            ])),
+    tables: TableSet,
+    /// Whether some kind of event has it.
+    is_of_events: bool,
+}
 
-            Number::ReceiveQueue | Number::SendQueue => TableSet::ALL.without(TableSet::of(&[
-                Table::VsockStream,
-                Table::VsockDgram,
-                Table::Xdp,
-            ])),
-            Number::Backlog => INET.union(UNIX),
-            Number::Tos | Number::Priority => INET,
-            Number::Rtt
-            | Number::RttVar
-            | Number::MinRtt
-            | Number::Rto
-            | Number::Cwnd
-            | Number::Mss
-            | Number::Lost => TCP,
-            Number::Retrans
-            | Number::Sent
-            | Number::Received
-            | Number::LastSent
-            | Number::LastReceived
-            | Number::Idle => CONNECTIONS,
-            Number::Age | Number::Duration => TableSet::EMPTY,
-        }
+impl Number {
+    fn facts(self) -> Facts {
+        const SILENT: TableSet =
+            TableSet::of(&[Table::Netlink, Table::VsockStream, Table::VsockDgram]);
+        const WITHOUT_QUEUES: TableSet =
+            TableSet::of(&[Table::VsockStream, Table::VsockDgram, Table::Xdp]);
+        let all = TableSet::ALL;
+        let (need, tables, is_of_events) = match self {
+            Number::Pid | Number::Gid => (Some(Need::Owners), all, true),
+            Number::Uid => (Some(Need::UnixUser), all.without(SILENT), true),
+            Number::Netns => (Some(Need::Netns), all, true),
+            Number::Cookie => (None, all, true),
+            Number::Inode => (None, all, false),
+            Number::ReceiveQueue | Number::SendQueue => (None, all.without(WITHOUT_QUEUES), false),
+            Number::Backlog => (None, INET.union(UNIX), false),
+            Number::Tos | Number::Priority => (Some(Need::Tos), INET, false),
+            Number::Rtt | Number::RttVar | Number::MinRtt | Number::Rto => {
+                (Some(Need::Info), TCP, true)
+            }
+            Number::Cwnd | Number::Mss | Number::Lost => (Some(Need::Info), TCP, false),
+            Number::Retrans | Number::Sent | Number::Received => {
+                (Some(Need::Info), CONNECTIONS, true)
+            }
+            Number::LastSent | Number::LastReceived | Number::Idle => {
+                (Some(Need::Info), CONNECTIONS, false)
+            }
+            Number::Age | Number::Duration => (None, TableSet::EMPTY, true),
+        };
+        Facts { need, tables, is_of_events }
     }
 }
 
