@@ -83,7 +83,7 @@ fn each_capability_that_is_taken_away_shows() {
         }
         for (finding, verdict) in whole.iter().filter(|(finding, _)| !finding.starts_with("CAP_")) {
             // What another capability of those taken away bears on may fail as well.
-            let others = ["owners", "socket storage", "namespaces"];
+            let others = ["owners", "namespaces"];
             if !fails.contains(&finding.as_str()) && !others.contains(&finding.as_str()) {
                 assert_eq!(verdicts[finding], *verdict, "{finding} without {name}");
             }

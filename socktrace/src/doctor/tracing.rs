@@ -14,9 +14,7 @@ const AREA: Area = Area::Tracing;
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
 pub(super) fn examine() -> Vec<Finding> {
-    let mut findings = vec![btf(), lockdown()];
-    findings.extend(maps());
-    findings.push(memory());
+    let mut findings = vec![btf(), lockdown(), ring(), memory()];
     findings.extend(programs());
     findings.push(iterator());
     findings
@@ -49,21 +47,19 @@ fn lockdown() -> Finding {
     }
 }
 
-/// The kinds of maps that the programs use.
-fn maps() -> Vec<Finding> {
-    [("ring buffer", MapType::RingBuf, "5.8"), ("socket storage", MapType::SkStorage, "5.2")]
-        .into_iter()
-        .map(|(name, kind, since)| match aya::sys::is_map_supported(kind) {
-            Ok(true) => Finding::works(AREA, name, "can be made"),
-            Ok(false) => Finding::new(AREA, name, Verdict::Missing, "this kernel has no such map")
-                .remedy(format!("Linux {since}")),
-            Err(error) => {
-                let detail = format!("cannot be made: {}", error.io_error);
-                Finding::new(AREA, name, Verdict::Missing, detail)
-                    .remedy("run as root, or with CAP_BPF")
-            }
-        })
-        .collect()
+/// The newest of the kinds of maps that the programs use.
+fn ring() -> Finding {
+    const NAME: &str = "ring buffer";
+    match aya::sys::is_map_supported(MapType::RingBuf) {
+        Ok(true) => Finding::works(AREA, NAME, "can be made"),
+        Ok(false) => Finding::new(AREA, NAME, Verdict::Missing, "this kernel has no such map")
+            .remedy("Linux 5.8"),
+        Err(error) => {
+            let detail = format!("cannot be made: {}", error.io_error);
+            Finding::new(AREA, NAME, Verdict::Missing, detail)
+                .remedy("run as root, or with CAP_BPF")
+        }
+    }
 }
 
 /// Linux before 5.11 counts maps against RLIMIT_MEMLOCK.
