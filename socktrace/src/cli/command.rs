@@ -68,7 +68,7 @@ pub fn run(name: Name, args: Vec<OsString>) -> ExitCode {
         Err(error) => return usage(name, &error.to_string()),
     };
     match action {
-        Ok(Action::Help) => print(&options::command(name).render_help().to_string()),
+        Ok(Action::Help) => print(&help(name)),
         Ok(Action::Version) => {
             print(&format!("{} utility, socktrace-{}\n", name.as_str(), env!("CARGO_PKG_VERSION")))
         }
@@ -268,6 +268,14 @@ fn failure(what: &str) -> ExitCode {
 
 fn usage(name: Name, what: &str) -> ExitCode {
     complain(what);
-    let _ = write!(io::stderr(), "{}", options::command(name).render_help());
+    let _ = write!(io::stderr(), "{}", help(name));
     ExitCode::from(USAGE)
+}
+
+fn help(name: Name) -> String {
+    let mut command = match name {
+        Name::Socktrace => complete::whole(),
+        Name::Ss => options::command(name),
+    };
+    command.render_help().to_string()
 }

@@ -64,7 +64,7 @@ pub fn script(shell: &str) -> io::Result<Vec<u8>> {
     Ok(script)
 }
 
-/// The whole command line, subcommands included.
+/// The whole command line, subcommands included, for help, completions and the manual.
 pub fn whole() -> Command {
     let subcommands = command::COMMANDS
         .iter()

@@ -35,9 +35,22 @@ pub fn page() -> io::Result<Vec<u8>> {
     man.render_synopsis_section(&mut page)?;
     man.render_description_section(&mut page)?;
     man.render_options_section(&mut page)?;
-    man.render_subcommands_section(&mut page)?;
+    commands().to_writer(&mut page)?;
     predicates().to_writer(&mut page)?;
     Ok(page)
+}
+
+/// The commands, which have no pages of their own.
+fn commands() -> Roff {
+    let mut roff = Roff::new();
+    roff.control("SH", ["COMMANDS"]);
+    roff.text([roman("Each tells its options and exit codes with "), bold("--help"), roman(".")]);
+    for command in complete::whole().get_subcommands() {
+        roff.control("TP", []);
+        roff.text([bold(format!("socktrace {}", command.get_name()))]);
+        roff.text([roman(command.get_about().map(ToString::to_string).unwrap_or_default())]);
+    }
+    roff
 }
 
 fn predicates() -> Roff {
@@ -105,7 +118,7 @@ mod tests {
         for word in words::PREDICATES.iter().flat_map(|word| word.names()) {
             assert!(page.contains(&format!("fB{word}fR")), "{word}");
         }
-        for text in ["--listening", "--explain", "socktrace-trace(8)", "SH FILTER"] {
+        for text in ["--listening", "--explain", "fBsocktrace tracefR", "SH FILTER"] {
             assert!(page.contains(text), "{text}");
         }
     }

@@ -274,18 +274,21 @@ pub fn command(name: Name) -> Command {
     });
     let words = Arg::new(FILTER_WORDS)
         .value_name("FILTER")
+        .help("which sockets: states and predicates, as below")
         .num_args(0..)
         .value_parser(clap::value_parser!(OsString));
     Command::new(name.as_str())
         .about("What sockets exist, in what state, and who owns them")
         .override_usage(match name {
             Name::Socktrace => {
-                "socktrace [ OPTIONS ] [ FILTER ]\n       socktrace trace | states | audit | report [ --help ] [ OPTIONS ]"
+                "socktrace [ OPTIONS ] [ FILTER ]\n       \
+                 socktrace COMMAND [ --help ] [ OPTIONS ] [ FILTER ]"
             }
             Name::Ss => "ss [ OPTIONS ] [ FILTER ]",
         })
         .disable_help_flag(true)
         .disable_version_flag(true)
+        .disable_help_subcommand(true)
         .infer_long_args(true)
         .args(options)
         .arg(words)
