@@ -115,7 +115,6 @@ pub mod word {
     pub const PORTS: u8 = at(SOCKET + offset_of!(Socket, local_port));
     /// Namespace and interface, 32 bits each.
     pub const NETNS: u8 = at(SOCKET + offset_of!(Socket, netns));
-    pub const CGROUP: u8 = at(OWNER + offset_of!(Owner, cgroup_id));
     pub const COMM: u8 = at(OWNER + offset_of!(Owner, comm));
     /// The process and the user, 32 bits each.
     pub const PID: u8 = at(OWNER + offset_of!(Owner, tgid));

@@ -21,14 +21,6 @@ impl Cause {
             Cause::NoMemory => "no_memory",
         }
     }
-
-    /// Whether events are missing, rather than incomplete.
-    pub fn loses_events(self) -> bool {
-        match self {
-            Cause::RingFull | Cause::Reentered => true,
-            Cause::NoMemory => false,
-        }
-    }
 }
 
 /// Some events of one cause, since the last look.

@@ -120,10 +120,6 @@ pub struct Row {
 }
 
 impl Row {
-    pub fn of_text(text: &[u8]) -> Row {
-        Row { text: text.into(), lengths: Lengths::default() }
-    }
-
     pub fn text(&self) -> &[u8] {
         &self.text
     }
