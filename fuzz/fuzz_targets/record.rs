@@ -1,5 +1,5 @@
-//! What comes out of the ring: the first byte chooses what is printed of it, then each record has two
-//! bytes of length in front.
+//! What comes out of the ring: the first byte chooses what is printed of it, then each record has
+//! two bytes of length in front.
 
 #![no_main]
 

@@ -1,6 +1,6 @@
-//! Cookies where programs at tracepoints may not ask for them, as before Linux 5.12: programs of the
-//! root control group may. These have each new socket given its cookie, and change nothing else; the
-//! others read it where it lies.
+//! Cookies where programs at tracepoints may not ask for them, as before Linux 5.12: programs of
+//! the root control group may. These have each new socket given its cookie, and change nothing
+//! else; the others read it where it lies.
 
 use aya_ebpf::EbpfContext;
 use aya_ebpf::helpers::generated::bpf_get_socket_cookie;

@@ -1,8 +1,8 @@
 /*
  * The kernel fields that the programs read, and nothing else: rustc cannot emit CO-RE relocations,
  * clang can. Each line becomes a function that is inlined into the Rust program, relocation and
- * all; kernel.rs declares the other side. Types hold only the fields read: the loader finds those of
- * the running kernel by name. Every decision stays in Rust.
+ * all; kernel.rs declares the other side. Types hold only the fields read: the loader finds those
+ * of the running kernel by name. Every decision stays in Rust.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -1,8 +1,8 @@
 //! The kernel's types, opaque: their fields can be reached only through the accessors of core.c,
 //! which carry relocations.
 //!
-//! Fields of sockets are loaded through the pointer that the tracepoint or a helper gave, whose type
-//! the verifier knows; others are copied by bpf_probe_read_kernel, where older kernels give or
+//! Fields of sockets are loaded through the pointer that the tracepoint or a helper gave, whose
+//! type the verifier knows; others are copied by bpf_probe_read_kernel, where older kernels give or
 //! accept no typed pointer.
 
 use core::ffi::c_void;

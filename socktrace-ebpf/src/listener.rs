@@ -1,8 +1,8 @@
 //! Who listens where: the owner of an accepted socket until something better is known.
 //!
 //! No event tells which listener a socket was accepted by; it is found by its address. One that has
-//! closed is kept, because what it had accepted outlives it; of so many, the kernel drops those that
-//! were not asked for longest.
+//! closed is kept, because what it had accepted outlives it; of so many, the kernel drops those
+//! that were not asked for longest.
 
 use aya_ebpf::bindings::BPF_ANY;
 use aya_ebpf::btf_maps::LruHashMap;

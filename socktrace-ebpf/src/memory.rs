@@ -3,9 +3,9 @@
 //! The place of a memory follows from where the socket lies: the kernel gives the room of a socket
 //! that has gone to the next one, so that on a host where connections come and go, few places are
 //! used and these are in the cache. Two live sockets that have the same place are told apart by
-//! their keys, and the second is kept in a hash map. Anything else was measured to cost more: storage
-//! at the socket, or the map for all, several times as much as the rest of an event; places by cookie,
-//! which are hardly ever shared, a walk through memory that no cache holds.
+//! their keys, and the second is kept in a hash map. Anything else was measured to cost more:
+//! storage at the socket, or the map for all, several times as much as the rest of an event; places
+//! by cookie, which are hardly ever shared, a walk through memory that no cache holds.
 
 use core::arch::asm;
 
@@ -63,8 +63,8 @@ fn key(sock: Sock) -> Option<u64> {
 #[inline(always)]
 fn place(sock: Sock) -> Option<&'static mut Place> {
     let mut number = sock.address();
-    // SAFETY: a subtraction. The verifier wants no arithmetic on pointers but their difference, which
-    // is a number to it; that to a map is the same in all programs.
+    // SAFETY: a subtraction. The verifier wants no arithmetic on pointers but their difference,
+    // which is a number to it; that to a map is the same in all programs.
     unsafe {
         asm!("{number} -= {map}", number = inout(reg) number, map = in(reg) &raw const SOCKETS);
     }

@@ -16,8 +16,8 @@ pub(crate) fn learn(sock: Sock, owner: &mut Owner) {
     }
 }
 
-/// Copies an owner. An assignment, whose two sides LLVM takes for overlapping, would become a call of
-/// a function that moves single bytes, and cost more than all else of an event.
+/// Copies an owner. An assignment, whose two sides LLVM takes for overlapping, would become a call
+/// of a function that moves single bytes, and cost more than all else of an event.
 #[inline(always)]
 pub(crate) fn copy(from: &Owner, to: &mut Owner) {
     // SAFETY: references, of which one is exclusive, do not overlap.

@@ -47,8 +47,8 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 #[unsafe(no_mangle)]
 static TRACER: Global<u32> = Global::new(0);
 
-/// Writes who the running process is; `false`, and nothing written, if that says nothing of a socket:
-/// for a thread of the kernel, and for whoever traces.
+/// Writes who the running process is; `false`, and nothing written, if that says nothing of a
+/// socket: for a thread of the kernel, and for whoever traces.
 #[inline(always)]
 pub(crate) fn current(owner: &mut Owner, learnt: Learnt) -> bool {
     if HAS_TASK_BTF.load() == 0 {

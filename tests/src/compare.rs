@@ -71,8 +71,9 @@ impl Listing {
         Listing { pid, stdout: output.stdout, stderr: output.stderr, status: output.status }
     }
 
-    /// The text with [`MADE_SAFE`], without [`SETTLES_LATE`] and without the line of the tool's own socket: where it stands, its port and its
-    /// queue depend on the process that lists. Netlink sockets only; the other lines remain.
+    /// The text with [`MADE_SAFE`], without [`SETTLES_LATE`] and without the line of the tool's own
+    /// socket: where it stands, its port and its queue depend on the process that lists. Netlink
+    /// sockets only; the other lines remain.
     fn text(&self, oracle: &Oracle) -> Vec<u8> {
         let pid = self.pid;
         let own: [String; 3] =

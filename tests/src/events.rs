@@ -1,5 +1,5 @@
-//! A running `socktrace trace`, `life` or `retrans` with its events as JSON, by socket. Each is checked
-//! against the schema.
+//! A running `socktrace trace`, `life` or `retrans` with its events as JSON, by socket. Each is
+//! checked against the schema.
 
 use rustix::process::Signal;
 use serde_json::Value;

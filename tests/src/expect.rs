@@ -69,8 +69,8 @@ impl Life {
         }
     }
 
-    /// Of an accepted socket whose peer closed first. It was opened after its client was, and before
-    /// it was accepted.
+    /// Of an accepted socket whose peer closed first. It was opened after its client was, and
+    /// before it was accepted.
     pub fn of_server(sock: &Sock, owner: &Actor, client: &Sock, ended_at: Span) -> Life {
         Life {
             owner: Some(owned(owner, learnt_of_acceptors())),
@@ -190,8 +190,8 @@ pub fn owned(owner: &Actor, learnt: &str) -> Value {
     json!({ "pid": owner.pid, "comm": owner.name, "uid": owner.uid, "learnt": learnt })
 }
 
-/// How the owner of an accepted socket is learnt that works on it: where functions can be traced, it
-/// is known when it accepts, before any work of its own. Which of the two holds is tried once.
+/// How the owner of an accepted socket is learnt that works on it: where functions can be traced,
+/// it is known when it accepts, before any work of its own. Which of the two holds is tried once.
 pub fn learnt_of_acceptors() -> &'static str {
     static LEARNT: OnceLock<&str> = OnceLock::new();
     LEARNT.get_or_init(|| {

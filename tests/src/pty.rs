@@ -18,7 +18,7 @@ pub fn start(mut command: Command, columns: u16) -> (Child, OwnedFd) {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    // With the command goes the last descriptor of the screen here: reading ends when the child does.
+    // With the command goes the last descriptor of the screen: reading ends when the child does.
     (child, terminal)
 }
 

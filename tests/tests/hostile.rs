@@ -1,5 +1,5 @@
 //! Names that others choose - of processes, control groups, paths, namespaces - reach neither the
-//! terminal nor a script as anything but text: no control character, no line or column of their own.
+//! terminal nor a script as anything but text: no control character, no line or column of theirs.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -49,8 +49,8 @@ impl Drop for Held {
     }
 }
 
-/// UNIX sockets with hostile paths, and processes with hostile names in a hostile control group that
-/// hold a TCP socket.
+/// UNIX sockets with hostile paths, and processes with hostile names in a hostile control group
+/// that hold a TCP socket.
 fn hold() -> Held {
     // The tests of this file run side by side: whoever starts a process while the socket can be
     // inherited would hand it on.

@@ -67,8 +67,8 @@ fn every_listing_is_as_the_schema_says() {
     });
 }
 
-/// A command that prints JSON, the definition of what it prints, and the tests that look at it. What
-/// is looked at here has lines of arguments.
+/// A command that prints JSON, the definition of what it prints, and the tests that look at it.
+/// What is looked at here has lines of arguments.
 const COMMANDS: &[(&str, &str, &[&str])] = &[
     // json_events.rs; events.rs looks at all that any test of a trace reads.
     ("trace", "event_state", &[]),

@@ -68,7 +68,8 @@ fn a_syn_is_told_with_its_owner_at_steps_of_a_second() {
         let (span, result) = client.try_connect(&sock, parse("127.0.0.1:77"));
         assert_eq!(result, Err(Errno::TIMEDOUT));
         let ended = retrans.stop();
-        // One, or the kernel begins with some more that do not count (net.ipv4.tcp_syn_linear_timeouts).
+        // One, or the kernel begins with some more that do not count
+        // (net.ipv4.tcp_syn_linear_timeouts).
         let told = of(&ended.all, &sock);
         assert!(!told.is_empty());
         for (i, event) in told.iter().enumerate() {

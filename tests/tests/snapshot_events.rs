@@ -34,7 +34,7 @@ fn live_and_die() {
     drop(TcpListener::bind(("127.0.0.1", LAST)).unwrap());
 }
 
-/// All lines up to the one of the last socket, sorted: the kernel announces from a queue on each CPU.
+/// All lines up to that of the last socket, sorted: the kernel announces from a queue on each CPU.
 fn lines(tool: &Running) -> Vec<String> {
     let mut lines = Vec::new();
     tool.await_line(|line| {

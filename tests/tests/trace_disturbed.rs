@@ -1,7 +1,7 @@
-//! What happens to a machine while it is traced - clocks that are set, namespaces that end, a reader
-//! that is held up - makes no event wrong.
+//! What happens to a machine while it is traced - clocks that are set, namespaces that end, a
+//! reader that is held up - makes no event wrong.
 //!
-//! What disturbs others, or takes a minute, is ignored unless it is asked for; `cargo xtask vm` asks.
+//! What disturbs others, or takes a minute, runs only if it is asked for; `cargo xtask vm` asks.
 
 use std::fs::{self, File};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,4 @@
-//! However `socktrace trace` ends, it ends at once, says the right thing, and leaves nothing behind.
+//! However `socktrace trace` ends: at once, with the right words, and nothing left behind.
 
 use std::net::{TcpListener, TcpStream};
 

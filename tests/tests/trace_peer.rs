@@ -1,5 +1,5 @@
-//! `socktrace trace` beside another tracer at the same tracepoint: the same transitions, and the same
-//! process wherever the other's can be believed.
+//! `socktrace trace` beside another tracer at the same tracepoint: the same transitions, and the
+//! same process wherever the other's can be believed.
 
 use std::collections::HashMap;
 use std::process::Command;

@@ -1,4 +1,4 @@
-//! `cargo xtask build-ebpf`: the committed objects from their sources, the same bytes in any folder.
+//! `cargo xtask build-ebpf`: the committed objects from their sources, alike in any folder.
 
 use std::ffi::OsString;
 use std::fs;

@@ -1,7 +1,7 @@
 //! Maps of socket-local BPF storage: what the kernel tells of them, and their values as text.
 //!
-//! [`print`] writes a value as text, in terms of the types that the map was declared with. Knows neither
-//! sockets nor columns.
+//! [`print`] writes a value as text, in terms of the types that the map was declared with. Knows
+//! neither sockets nor columns.
 
 mod print;
 

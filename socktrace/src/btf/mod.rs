@@ -1,5 +1,5 @@
-//! BTF: types as data, as far as values of maps and fields of programs need them. Whatever the bytes
-//! are, nothing panics.
+//! BTF: types as data, as far as values of maps and fields of programs need them. Whatever the
+//! bytes are, nothing panics.
 
 pub(crate) mod kernel;
 

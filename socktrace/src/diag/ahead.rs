@@ -195,8 +195,8 @@ fn consume(
     dumps.into_iter().map(|dump| unless_sink(dump.reads.consume(dump.walk, each))).collect()
 }
 
-/// Has threads allocate where this one does: they allocate a handful of buffers, for which memory of
-/// their own would be mapped and touched.
+/// Has threads allocate where this one does: they allocate a handful of buffers, for which memory
+/// of their own would be mapped and touched.
 fn share_one_arena() {
     // SAFETY: it sets a limit of the allocator.
     unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };

@@ -51,7 +51,7 @@ impl Glob {
         (!self.pattern.iter().any(|byte| b"*?[\\".contains(byte))).then_some(&self.pattern)
     }
 
-    /// The text without wildcards that it is, or begins with before a star, and whether that is all.
+    /// The text without wildcards that it is, or begins with before a star; whether that is all.
     pub(super) fn beginning(&self) -> Option<(&[u8], bool)> {
         let (text, is_whole) = match self.pattern.strip_suffix(b"*") {
             Some(text) => (text, false),

@@ -2,8 +2,9 @@
 //!
 //! [`parse`] turns what was typed into a [`Filter`]; its tree ([`Expr`]) is judged here ([`eval`])
 //! over any [`Subject`] or, as far as possible, compiled for the kernel ([`kernel`]). Which
-//! predicates exist is a table ([`words`]), and what has to be fetched for them another ([`needs`]).
-//! Nothing here reads a file or asks the system for a name: that is behind [`Lookup`] and [`Facts`].
+//! predicates exist is a table ([`words`]), and what has to be fetched for them another
+//! ([`needs`]). Nothing here reads a file or asks the system for a name: that is behind [`Lookup`]
+//! and [`Facts`].
 
 pub mod complete;
 mod device;
@@ -67,7 +68,7 @@ pub struct Scope {
     pub family: Option<Family>,
     /// Service names are looked up for the protocols of these tables.
     pub tables: TableSet,
-    /// Whether sockets of other network namespaces are asked for: an interface may be in one of them.
+    /// Whether sockets of other network namespaces are asked for: an interface may be in one.
     pub any_netns: bool,
 }
 

@@ -1,5 +1,5 @@
-//! The grammar: `not` binds to what is next; `and` (which may be left out) and `or` bind alike, from
-//! left to right, as in `ss`: `a or b and c` is `(a or b) and c`.
+//! The grammar: `not` binds to what is next; `and` (which may be left out) and `or` bind alike,
+//! from left to right, as in `ss`: `a or b and c` is `(a or b) and c`.
 
 use std::ffi::{OsStr, OsString};
 use std::ops::Range;

@@ -1,8 +1,8 @@
 //! Compiles an expression for the eBPF programs, which run it on every event: what they refuse
 //! never reaches the ring.
 //!
-//! They judge a conjunction of clauses. What they cannot know, or has no room, is left out of it, so
-//! that they let through all that may match; userspace judges that again.
+//! They judge a conjunction of clauses. What they cannot know, or has no room, is left out of it,
+//! so that they let through all that may match; userspace judges that again.
 
 use std::net::IpAddr;
 

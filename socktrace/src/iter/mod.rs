@@ -1,8 +1,8 @@
 //! BPF iterators: the kernel walks one of its tables, and a program of ours writes down what it is
 //! shown.
 //!
-//! A loader of its own, because a listing must be there at once: it reads the kernel's types in a few
-//! milliseconds and no memory to speak of, where one that can load anything takes ten times both.
+//! A loader of its own, because a listing must be there at once: it reads the kernel's types in a
+//! few milliseconds and no memory to speak of, which one that can load anything does not.
 
 mod program;
 
@@ -49,8 +49,8 @@ pub fn is_permitted() -> bool {
         || held.contains(CapabilitySet::BPF | CapabilitySet::PERFMON)
 }
 
-/// Loads the program of a section such as `iter/task_file` and begins its walk, which goes on as the
-/// file is read. Nothing stays in the kernel when it is closed.
+/// Loads the program of a section such as `iter/task_file` and begins its walk, which goes on as
+/// the file is read. Nothing stays in the kernel when it is closed.
 ///
 /// # Panics
 /// If the object does not hold such a program: it is embedded, and was looked at by a test.

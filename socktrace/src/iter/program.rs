@@ -1,5 +1,5 @@
-//! A program as it lies in an object of ours: instructions, and the fields of the kernel whose places
-//! are to be put into them.
+//! A program as it lies in an object of ours: instructions, and the fields of the kernel whose
+//! places are to be put into them.
 
 use object::read::elf::ElfFile64;
 use object::{LittleEndian, Object, ObjectSection};
@@ -68,8 +68,8 @@ impl Program {
     }
 }
 
-/// The relocations of a section: `.BTF.ext` lists them by section, each with an instruction, a type,
-/// a path of numbers within it, and what is asked: 0 for the offset.
+/// The relocations of a section: `.BTF.ext` lists them by section, each with an instruction, a
+/// type, a path of numbers within it, and what is asked: 0 for the offset.
 fn relocations(ext: &[u8], btf: &Btf, section: &[u8]) -> Option<Vec<Field>> {
     let word = |at: usize| Some(u32::from_le_bytes(*ext.get(at..)?.first_chunk()?));
     let start = (word(4)? + word(24)?) as usize;

@@ -45,8 +45,8 @@ pub(super) struct Judge {
 }
 
 impl Judge {
-    /// `None` if nothing was asked. Interfaces are those of `only`, the one namespace that is traced,
-    /// or else those of this namespace.
+    /// `None` if nothing was asked. Interfaces are those of `only`, the one namespace that is
+    /// traced, or else those of this namespace.
     pub(super) fn new(asked: &Asked, only: Option<&OwnedFd>) -> Result<Option<Judge>, JudgeError> {
         if *asked == Asked::default() {
             return Ok(None);

@@ -1,5 +1,5 @@
-//! Descriptors of other processes that keep a namespace: of its file, of a socket in it, or of a TUN
-//! device.
+//! Descriptors of other processes that keep a namespace: of its file, of a socket in it, or of a
+//! TUN device.
 
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
@@ -41,8 +41,8 @@ impl Target {
     }
 }
 
-/// A few of the sockets in each namespace that has any, by their inodes: not each is to be fetched to
-/// be asked where it is. Nothing without the privilege to ask, which entering takes as well.
+/// A few of the sockets in each namespace that has any, by their inodes: not each is to be fetched
+/// to be asked where it is. Nothing without the privilege to ask, which entering takes as well.
 pub(super) fn sockets() -> Result<FxHashMap<u32, NetnsId>, IteratorError> {
     let mut found = FxHashMap::default();
     if !iter::is_permitted() {
@@ -65,8 +65,8 @@ pub(super) fn sockets() -> Result<FxHashMap<u32, NetnsId>, IteratorError> {
 /// Gives a descriptor of the namespace of a socket, or of a TUN device.
 const SIOCGSKNS: libc::Ioctl = 0x894c;
 
-/// Opens the namespace of a socket of another process. For that moment the socket has one descriptor
-/// more, which no process but this one sees.
+/// Opens the namespace of a socket of another process. For that moment the socket has one
+/// descriptor more, which no process but this one sees.
 pub(super) fn open_netns_of(pid: u32, fd: u32) -> Result<OwnedFd, Errno> {
     let pid = Pid::from_raw(pid.cast_signed()).ok_or(Errno::SRCH)?;
     let process = pidfd_open(pid, PidfdFlags::empty())?;

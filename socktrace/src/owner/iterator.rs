@@ -29,8 +29,8 @@ impl SocketDescriptors {
     }
 
     /// Hands every socket descriptor to `each`: the processes by their number in the initial PID
-    /// namespace, their descriptors by theirs, and each thread that has descriptors of its own after
-    /// the process that came before it.
+    /// namespace, their descriptors by theirs, and each thread that has descriptors of its own
+    /// after the process that came before it.
     pub fn for_each(
         mut self,
         each: &mut dyn FnMut(&SocketDescriptor),

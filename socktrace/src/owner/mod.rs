@@ -1,7 +1,7 @@
 //! Which processes hold which socket.
 //!
-//! One table, [`Owners`], and two ways to fill it with the same result: a [`walk`] over /proc, and an
-//! eBPF [`iterator`], which costs more at the start and far less per descriptor. Knows neither
+//! One table, [`Owners`], and two ways to fill it with the same result: a [`walk`] over /proc, and
+//! an eBPF [`iterator`], which costs more at the start and far less per descriptor. Knows neither
 //! sockets nor output.
 
 pub mod iterator;
@@ -79,8 +79,8 @@ const ITERATOR_PAYS: u64 = 6_000;
 const THREADS_PAY: u64 = 2_000;
 const MOST_THREADS: usize = 8;
 
-/// Collects the owners of all sockets; `root` is where /proc is. `progress` is told now and then how
-/// many descriptors of sockets were found.
+/// Collects the owners of all sockets; `root` is where /proc is. `progress` is told now and then
+/// how many descriptors of sockets were found.
 pub fn collect(
     wanted: Wanted,
     source: Source,

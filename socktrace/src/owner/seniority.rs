@@ -1,7 +1,7 @@
 //! Which of the processes that hold a socket answers for it.
 //!
-//! Many may: workers have what their master opened before, and between fork() and exec() every child
-//! has all that its parent has. Numbers of processes tell nothing of their age, they wrap.
+//! Many may: workers have what their master opened before, and between fork() and exec() every
+//! child has all that its parent has. Numbers of processes tell nothing of their age, they wrap.
 
 use std::cell::RefCell;
 use std::fs;

@@ -1,4 +1,4 @@
-//! The table of holders: inode -> descriptors, the newest first. Filled in the order of the processes.
+//! The table of holders: inode -> descriptors, the newest first. Filled process by process.
 
 use std::collections::hash_map::Entry;
 
@@ -11,8 +11,8 @@ use crate::socket::Inode;
 /// The holders of every socket that was seen.
 #[derive(Debug, Default)]
 pub struct Owners {
-    /// The newest descriptor of each socket, older ones hang behind it: nearly all have but one, and
-    /// are found at once.
+    /// The newest descriptor of each socket, older ones hang behind it: nearly all have but one,
+    /// and are found at once.
     newest: FxHashMap<Inode, Descriptor>,
     older: Vec<Descriptor>,
     tasks: Vec<Task>,

@@ -317,8 +317,8 @@ impl<'w> Listing<'w> {
     }
 }
 
-/// Lengths, each in as few bytes as it takes: seven bits in a byte, the lowest first, and the eighth
-/// if there are more. Nearly all take one.
+/// Lengths, each in as few bytes as it takes: seven bits in a byte, the lowest first, and the
+/// eighth if there are more. Nearly all take one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Lengths {
     bytes: Vec<u8>,

@@ -1,4 +1,4 @@
-//! Plan -> page -> render, for `socktrace report`: what a ticket about this host needs, on one page.
+//! Plan -> page -> render, for `socktrace report`: what a ticket about this host needs.
 //!
 //! Of processes it knows name, number and user. Arguments and environments are never read: a page
 //! that is passed on must not carry a password.

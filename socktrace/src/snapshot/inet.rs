@@ -25,8 +25,8 @@ const DUMP_FILE: &str = "TCPDIAG_FILE";
 /// From how many open files on the host a table may take long: the kernel walks all of it before
 /// the first read, where few of it are wanted.
 const MANY_FILES: u64 = 10_000;
-/// How much of a dump may wait for the owners, by open file of the host: half of what a socket takes
-/// there.
+/// How much of a dump may wait for the owners, by open file of the host: half of what a socket
+/// takes there.
 const WAITING_BYTES: u64 = 64;
 
 /// How much of the filter the kernel is asked to judge, until it agrees: an older one, or one that

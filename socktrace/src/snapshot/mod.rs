@@ -215,8 +215,8 @@ impl Session {
         }
     }
 
-    /// Lists the sockets of every namespace that is asked for, without the end of the output; `ahead`
-    /// is what was begun of the first.
+    /// Lists the sockets of every namespace that is asked for, without the end of the output;
+    /// `ahead` is what was begun of the first.
     fn list(
         &self,
         owners: Option<&Owners>,

@@ -263,8 +263,8 @@ impl Tracer {
         &self.missing
     }
 
-    /// Why the owner of an accepted socket is learnt at the first work on it, rather than from whoever
-    /// accepts it; `None` if it is not so.
+    /// Why the owner of an accepted socket is learnt at the first work on it, rather than from
+    /// whoever accepts it; `None` if it is not so.
     pub fn blind_to_accepts(&self) -> Option<&str> {
         self.blind_to_accepts.as_deref()
     }
@@ -331,9 +331,9 @@ fn descriptors(ebpf: &Ebpf) -> impl Iterator<Item = BorrowedFd<'_>> {
     ebpf.programs().filter_map(|(_, program)| program.fd().ok()).map(AsFd::as_fd)
 }
 
-/// A program that was detached may still run on another CPU, and what it has reserved in the ring but
-/// not submitted hides all that lies behind. No program runs on beyond a grace period of RCU, which
-/// this waits for; where the kernel refuses (nohz_full), nothing is worse than without.
+/// A program that was detached may still run on another CPU, and what it has reserved in the ring
+/// but not submitted hides all that lies behind. No program runs on beyond a grace period of RCU,
+/// which this waits for; where the kernel refuses (nohz_full), nothing is worse than without.
 fn await_running_programs() {
     const MEMBARRIER_CMD_GLOBAL: libc::c_int = 1;
     // SAFETY: the call takes three numbers.
@@ -392,8 +392,8 @@ fn number_of_this_process() -> Option<u32> {
     (namespace.as_os_str() == FIRST).then(process::id)
 }
 
-/// Has each new socket given a cookie, where programs at tracepoints may not ask for it; false where
-/// this cannot be done either.
+/// Has each new socket given a cookie, where programs at tracepoints may not ask for it; false
+/// where this cannot be done either.
 fn give_cookies(ebpf: &mut Ebpf) -> bool {
     let Some(root) = cgroup_mount_point().and_then(|path| File::open(path).ok()) else {
         return false;

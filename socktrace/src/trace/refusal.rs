@@ -189,8 +189,8 @@ fn of_verifier(
     }
 }
 
-/// The helper that does not exist, 0xbad2310, which the loader calls in place of a field that it did
-/// not find.
+/// The helper that does not exist, 0xbad2310, which the loader calls in place of a field that it
+/// did not find.
 const POISON: &str = "#195896080";
 
 /// When tracing programs were given the helpers that ours call.

@@ -1,4 +1,4 @@
-//! Looks for the sockets that are older than the trace: whom they belong to, and that they are there.
+//! Looks for the sockets that are older than the trace: which there are, and whose.
 //!
 //! The kernel half does it all, in a walk over the open files of all tasks, and remembers only
 //! those of which no event has told; reading the iterator is what makes it walk. On a thread of its

@@ -15,8 +15,8 @@ pub(crate) struct Instructions {
     check: bool,
 }
 
-/// Each listing, and how many instructions a socket of the recorded dump may take: a tenth more than
-/// it took when this was written.
+/// Each listing, and how many instructions a socket of the recorded dump may take: a tenth more
+/// than it took when this was written.
 const BOUNDS: &[(&str, u64)] =
     &[("-tan", 4_600), ("-tani", 8_900), ("-tanemo", 9_700), ("-tan sport = :1", 1_850)];
 

@@ -1,5 +1,5 @@
-//! QEMU, and what a guest has besides the tests: a shell, iproute2, nft, kmod. From Debian, unpacked
-//! below target/.
+//! QEMU, and what a guest has besides the tests: a shell, iproute2, nft, kmod. From Debian,
+//! unpacked below target/.
 
 use std::fs;
 use std::path::{Path, PathBuf};

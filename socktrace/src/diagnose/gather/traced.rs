@@ -171,7 +171,7 @@ fn failure(life: &Life, duration: Option<Duration>, has_port: bool) -> Option<Co
         End::Timeout => Some(ConnectError::TimedOut),
         End::Unreachable => Some(ConnectError::Unreachable),
         End::Reset => Some(ConnectError::Reset),
-        // The kernel chooses the port after it has entered SYN-SENT, and leaves it if there is none.
+        // The kernel chooses the port after it has entered SYN-SENT, and leaves it without one.
         End::Aborted if !has_port => Some(ConnectError::NoPort),
         End::Aborted if duration.is_some_and(|waited| waited >= PATIENCE) => {
             Some(ConnectError::GivenUp)

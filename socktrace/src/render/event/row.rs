@@ -137,7 +137,7 @@ fn end(out: &mut Vec<u8>, end: &InetEnd, ifindex: u32, names: Option<&Names>) {
 }
 
 pub(super) fn owner(out: &mut Vec<u8>, owner: &Owner) {
-    // Anybody can choose the name of a process: it must neither split the line nor steer a terminal.
+    // Anybody can choose the name of a process: it must neither split lines nor steer a terminal.
     out.extend(owner.comm().iter().map(|byte| match byte {
         b'!'..=b'~' => *byte,
         b' ' => b'_',

@@ -25,8 +25,8 @@ pub struct Extras {
     pub homes: bool,
 }
 
-/// `owners` of one socket, or of several that are one service: a list, empty where nobody is known to
-/// hold any.
+/// `owners` of one socket, or of several that are one service: a list, empty where nobody is known
+/// to hold any.
 pub fn owners(
     object: &mut Object<'_>,
     known: &Known<'_>,
