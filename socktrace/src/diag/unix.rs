@@ -44,7 +44,7 @@ pub struct Request {
 }
 
 impl Request {
-    fn encode(&self) -> [u8; 24] {
+    pub fn encode(&self) -> [u8; 24] {
         let show = UDIAG_SHOW_NAME | UDIAG_SHOW_PEER | UDIAG_SHOW_RQLEN | self.extensions.0;
         let mut out = [0; 24];
         out[0] = AF_UNIX;
@@ -54,10 +54,15 @@ impl Request {
     }
 
     pub fn dump(&self, diag: &mut DiagSocket, sink: &mut Sink<'_>) -> Result<DumpEnd, DiagError> {
-        diag.dump(&self.encode(), &mut |payload| match decode(payload) {
+        diag.dump(&self.encode(), &mut |message| self.each(message, sink))
+    }
+
+    /// Hands on the socket of a message, if it is of the tables that are asked for.
+    pub fn each(&self, message: &[u8], sink: &mut Sink<'_>) -> anyhow::Result<()> {
+        match decode(message) {
             Some(socket) if self.tables.contains(socket.table) => sink(&Socket::Unix(socket)),
             _ => Ok(()),
-        })
+        }
     }
 }
 

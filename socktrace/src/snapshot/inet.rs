@@ -7,9 +7,9 @@ use std::path::Path;
 use anyhow::{Context, Result, anyhow};
 use rustix::io::Errno;
 
-use super::{Lister, Session, listed, note, note_text, variable};
+use super::{Lister, note, note_text, variable};
 use crate::cli::plan::{Plan, Task};
-use crate::diag::ahead::{Ahead, Room, dump_all};
+use crate::diag::ahead::dump_all;
 use crate::diag::file::{self, FileEnd};
 use crate::diag::inet::{self, Extensions, Request};
 use crate::diag::{DiagError, DiagSocket};
@@ -22,45 +22,25 @@ use crate::socket::{Family, FamilySet, Socket, Table};
 /// Puts a dump into a file instead of asking the kernel for it.
 const DUMP_FILE: &str = "TCPDIAG_FILE";
 
-/// From how many open files on the host a table may take long: the kernel walks all of it before
-/// the first read, where few of it are wanted.
-const MANY_FILES: u64 = 10_000;
-/// How much of a dump may wait for the owners, by open file of the host: half of what a socket
-/// takes there.
-const WAITING_BYTES: u64 = 64;
-
 /// How much of the filter the kernel is asked to judge, until it agrees: an older one, or one that
 /// wants a privilege for it, refuses parts.
 const ATTEMPTS: [Option<KernelOps>; 3] = [Some(KernelOps::ALL), Some(KernelOps::BASIC), None];
 
-impl Session {
-    /// Begins to read what this namespace will be asked for, where that may take long.
-    pub(super) fn read_ahead(&self) -> Result<Vec<Ahead>> {
-        let Session { plan, expr, storage, .. } = self;
-        let open_files = procfs::open_files(&procfs::root());
-        // The sockets that ask would be among those of netlink.
-        let lists_itself = plan.select.tables.contains(Table::Netlink);
-        let is_listing = matches!(plan.task, Task::List | Task::Window(_));
-        if open_files < MANY_FILES || lists_itself || !is_listing {
-            return Ok(Vec::new());
-        }
-        let room = match self.needs_owners() {
-            true => Room::of_bytes(open_files * WAITING_BYTES),
-            false => Room::SMALL,
-        };
-        let storage = storage.attributes();
-        let mut ahead = Vec::new();
-        for tables in listed(plan, expr.as_ref()) {
-            for table in tables.iter().filter(|table| table.is_inet() && !is_text(*table)) {
-                let Some(left) = left_of(expr.as_ref(), plan, table) else { continue };
-                let pushdown = pushdown(left.as_ref(), table, ATTEMPTS[0]);
-                let request = request(plan, table, &pushdown, storage.as_deref());
-                let requests = encode(&request, families(plan))?;
-                ahead.extend(Ahead::begin(requests, room));
-            }
-        }
-        Ok(ahead)
+/// What the kernel is asked for first; none where nothing can be listed, or text takes the place of
+/// sock_diag.
+pub(super) fn first_requests(
+    plan: &Plan,
+    expr: Option<&Expr>,
+    table: Table,
+    storage: Option<&[u8]>,
+) -> Result<Option<Vec<Vec<u8>>>> {
+    if is_text(table) {
+        return Ok(None);
     }
+    let Some(left) = left_of(expr, plan, table) else { return Ok(None) };
+    let pushdown = pushdown(left.as_ref(), table, ATTEMPTS[0]);
+    let request = request(plan, table, &pushdown, storage);
+    Ok(Some(encode(&request, families(plan))?))
 }
 
 impl Lister<'_, '_, '_> {
@@ -102,8 +82,7 @@ impl Lister<'_, '_, '_> {
         mut killer: Option<&mut DiagSocket>,
     ) -> Result<Vec<Family>> {
         let requests = encode(request, families.iter().copied())?;
-        let begun = self.ahead.iter().position(|ahead| ahead.is_of(&requests));
-        let begun = begun.map(|at| self.ahead.swap_remove(at));
+        let begun = self.begun(&requests);
         let mut has_begun = false;
         let each = &mut |message: &[u8]| {
             has_begun = true;

@@ -3,8 +3,9 @@
 use anyhow::Result;
 
 use super::{Lister, note, note_text};
+use crate::cli::plan::Plan;
 use crate::diag::{DiagError, DiagSocket, DumpEnd, netlink, packet, tipc, unix, vsock, xdp};
-use crate::filter::Need;
+use crate::filter::{Expr, Need};
 use crate::procfs::{self, Skipped};
 use crate::say::complain;
 use crate::socket::{Family, Socket, State, Table, TableSet};
@@ -39,28 +40,24 @@ impl Lister<'_, '_, '_> {
         tables: TableSet,
         listed: &mut usize,
     ) -> Result<DumpEnd, DiagError> {
-        let mut diag = DiagSocket::open()?;
         let states = self.plan.select.states;
         let show = self.plan.show;
-        let asks = |need| self.expr.is_some_and(|expr| expr.needs(need));
-        let (asks_user, asks_file) = (asks(Need::UnixUser), asks(Need::UnixFile));
+        let unix = unix_request(self.plan, self.expr, tables);
+        let begun = unix.and_then(|unix| self.begun(&[unix.encode().to_vec()]));
         let sink = &mut |socket: &Socket<'_>| {
             *listed += 1;
             self.print(socket)
         };
+        if let Some((unix, begun)) = unix.zip(begun) {
+            let each = &mut |message: &[u8]| unix.each(message, sink);
+            let mut ends = begun.consume(each).map_err(DiagError::Sink)?;
+            return ends.pop().expect("a request has an end");
+        }
+        let mut diag = DiagSocket::open()?;
+        if let Some(unix) = unix {
+            return unix.dump(&mut diag, sink);
+        }
         match table {
-            Table::UnixDgram | Table::UnixStream | Table::UnixSeqpacket => {
-                let details = show.details.then_some(unix::Extensions::DETAILS);
-                let memory = show.memory.then_some(unix::Extensions::MEMORY);
-                let mut extensions = details.unwrap_or_default().union(memory.unwrap_or_default());
-                if asks_user {
-                    extensions = extensions.union(unix::Extensions::USER);
-                }
-                if asks_file {
-                    extensions = extensions.union(unix::Extensions::FILE);
-                }
-                unix::Request { tables, states, extensions }.dump(&mut diag, sink)
-            }
             // As in ss, either table shows both; from text each shows its own.
             Table::PacketDgram | Table::PacketRaw => {
                 let details = show.details.then_some(packet::Extensions::DETAILS);
@@ -91,4 +88,28 @@ impl Lister<'_, '_, '_> {
         };
         note_text(skipped)
     }
+}
+
+/// What the kernel is asked of the UNIX tables among these; none where text takes their place.
+pub(super) fn unix_request(
+    plan: &Plan,
+    expr: Option<&Expr>,
+    tables: TableSet,
+) -> Option<unix::Request> {
+    let first = tables.iter().next()?;
+    if !first.families().contains(Family::Unix) || procfs::is_forced(first) {
+        return None;
+    }
+    let asks = |need| expr.is_some_and(|expr| expr.needs(need));
+    let extensions = [
+        (plan.show.details, unix::Extensions::DETAILS),
+        (plan.show.memory, unix::Extensions::MEMORY),
+        (asks(Need::UnixUser), unix::Extensions::USER),
+        (asks(Need::UnixFile), unix::Extensions::FILE),
+    ];
+    let extensions = extensions
+        .into_iter()
+        .filter(|(is_wanted, _)| *is_wanted)
+        .fold(unix::Extensions::default(), |extensions, (_, more)| extensions.union(more));
+    Some(unix::Request { tables, states: plan.select.states, extensions })
 }

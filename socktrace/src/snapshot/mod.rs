@@ -1,5 +1,6 @@
 //! A listing, from the plan to the last line: source, filter, renderer, table by table.
 
+mod ahead;
 mod explain;
 mod inet;
 mod local;
