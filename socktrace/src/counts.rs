@@ -41,10 +41,6 @@ impl Key {
         (Key::LocalPort, "sport"),
         (Key::PeerPort, "dport"),
     ];
-
-    pub fn name(self) -> &'static str {
-        Key::ALL.iter().find(|(key, _)| *key == self).map_or("", |(_, name)| name)
-    }
 }
 
 /// How many keys may be combined.

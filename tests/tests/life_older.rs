@@ -9,11 +9,12 @@ use socktrace_tests::driver::{Actor, Sock, join};
 use socktrace_tests::events::Events;
 use socktrace_tests::expect::{now_us, owned, without_cgroups};
 use socktrace_tests::namespace::in_namespace;
-use socktrace_tests::{actor, require_root};
+use socktrace_tests::{actor, require_linux, require_root};
 
 #[test]
 fn what_existed_at_the_start_has_its_owner_and_no_birthday() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server) = (actor!("old client"), actor!("old server"));
         let listener = server.listen("127.0.0.1:0");
@@ -49,6 +50,7 @@ fn what_existed_at_the_start_has_its_owner_and_no_birthday() {
 #[test]
 fn an_old_socket_that_is_reset_by_its_peer_has_its_owner_too() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server) = (actor!("old client"), actor!("old server"));
         let listener = server.listen("127.0.0.1:0");
@@ -67,6 +69,7 @@ fn an_old_socket_that_is_reset_by_its_peer_has_its_owner_too() {
 #[test]
 fn a_socket_that_was_accepted_from_an_old_listener_belongs_to_its_owner() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server) = (actor!("client"), actor!("old server"));
         let listener = server.listen("127.0.0.1:0");
@@ -170,6 +173,7 @@ impl Ends {
 #[test]
 fn sockets_of_another_namespace_are_seeded_too() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     // The tool runs in one namespace, the sockets are in another.
     in_namespace(|| {
         let (client, server) = (actor!("old client"), actor!("old server"));
@@ -191,6 +195,7 @@ fn sockets_of_another_namespace_are_seeded_too() {
 #[test]
 fn an_old_socket_that_is_passed_on_belongs_to_who_was_seen_at_work_on_it() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server, heir) = (actor!("client"), actor!("old server"), actor!("heir"));
         let listener = server.listen("127.0.0.1:0");
@@ -208,6 +213,7 @@ fn an_old_socket_that_is_passed_on_belongs_to_who_was_seen_at_work_on_it() {
 #[test]
 fn an_old_socket_that_several_hold_belongs_to_one_of_them() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server) = (actor!("client"), actor!("old server"));
         let listener = server.listen("127.0.0.1:0");

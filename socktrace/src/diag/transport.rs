@@ -54,12 +54,6 @@ pub enum DumpEnd {
     Interrupted,
 }
 
-impl DumpEnd {
-    pub fn and(self, other: DumpEnd) -> DumpEnd {
-        if self == DumpEnd::Whole { other } else { self }
-    }
-}
-
 /// One message of an answer, with its header.
 #[derive(Debug, Clone, Copy)]
 pub struct Message<'a> {

@@ -154,13 +154,6 @@ pub struct Skipped {
     pub malformed: u32,
 }
 
-impl Skipped {
-    #[must_use]
-    pub fn and(self, other: Skipped) -> Skipped {
-        Skipped { malformed: self.malformed.saturating_add(other.malformed) }
-    }
-}
-
 /// Hands each line after the heading to `each`, which says whether it was well formed. Where /proc
 /// has no such file, the kernel lacks the table: there are no lines.
 fn lines(

@@ -119,12 +119,6 @@ pub struct Row {
     lengths: Lengths,
 }
 
-impl Row {
-    pub fn text(&self) -> &[u8] {
-        &self.text
-    }
-}
-
 /// Rows of columns on their way to `out`.
 pub struct Listing<'w> {
     out: &'w mut dyn Write,
