@@ -1,6 +1,8 @@
 //! Plan -> evidence | rules | render, for `socktrace audit`.
 
+use std::ffi::OsStr;
 use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -66,12 +68,17 @@ struct Gathered {
 /// Judges, writes the report, and tells the severity of the worst finding.
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
-    let host = of_the_host();
+    let (host, here) = (of_the_host(), netns::current());
     scope::enter(&plan.netns, &homes)?;
     let mut plan = plan.clone();
     let (mut text, mut worst) = (Vec::new(), None);
     scope::each(&plan.netns.clone(), &homes, &mut |namespace| {
-        let (audited, _) = audited(&plan, host, &homes)?;
+        let (mut audited, _) = audited(&plan, host, &homes)?;
+        match namespace {
+            Some(there) if Some(there.id) != here => audited.list_in(there.word().as_deref()),
+            Some(_) => {}
+            None => audited.list_in(plan.netns.word()),
+        }
         write(&mut text, &plan, &audited, namespace, style);
         worst = worst.max(audited.findings.first().map(|finding| finding.severity));
         // The host is judged once.
@@ -123,6 +130,28 @@ pub struct Audited {
     pub from: String,
     /// What the judgement had to do without.
     pub unseen: Vec<String>,
+}
+
+impl Audited {
+    /// Has the commands list what they are to list in the network namespace that `-N` and this word
+    /// lead to.
+    pub fn list_in(&mut self, word: Option<&OsStr>) {
+        if let Some(word) = word.and_then(|word| quoted(word.as_bytes())) {
+            self.findings.iter_mut().for_each(|finding| finding.list_in(&word));
+        }
+    }
+}
+
+/// A word as a shell takes it; `None` for one that is not to be printed.
+fn quoted(word: &[u8]) -> Option<String> {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-_./:@%+=,".contains(byte);
+    let is_printable = |byte: &u8| matches!(byte, b' '..=b'~') && *byte != b'\'';
+    let text = std::str::from_utf8(word).ok()?;
+    match (word.iter().all(is_plain), word.iter().all(is_printable)) {
+        (true, _) => Some(text.to_owned()),
+        (false, true) => Some(format!("'{text}'")),
+        (false, false) => None,
+    }
 }
 
 /// Gathers evidence in the namespace that this is in, and judges it; with the owners, for whoever
@@ -219,6 +248,8 @@ fn finish(
 struct Progress {
     total: Duration,
     is_terminal: bool,
+    /// The seconds that were last said to be left.
+    said: Option<u64>,
 }
 
 impl Progress {
@@ -230,12 +261,12 @@ impl Progress {
                 total.as_secs()
             ));
         }
-        Progress { total, is_terminal }
+        Progress { total, is_terminal, said: None }
     }
 
     fn show(&mut self, passed: Duration) {
-        if self.is_terminal {
-            let left = self.total.saturating_sub(passed).as_secs() + 1;
+        let left = self.total.saturating_sub(passed).as_secs() + 1;
+        if self.is_terminal && self.said.replace(left) != Some(left) {
             let total = self.total.as_secs();
             // With the terminal gone there is nobody left to tell.
             let _ = write!(
@@ -303,7 +334,8 @@ fn unseen(
         let rules = plan.rules.iter().filter(|rule| rule.needs != Needs::Snapshot);
         let names = ["rates and growth"].into_iter().chain(rules.map(|rule| rule.name));
         let names = names.collect::<Vec<_>>().join(", ");
-        unseen.push(format!("{names}: they take --for 30s"));
+        let one = if plan.netns == Scope::All { ", of one namespace (-N)" } else { "" };
+        unseen.push(format!("{names}: they take --for 30s{one}"));
     } else if let Some(refusal) = refusal
         && !tracing.is_empty()
     {
@@ -329,4 +361,24 @@ fn limits_unseen(plan: &AuditPlan, host: HostSettings) -> Option<String> {
     let missing: Vec<_> = missing.map(|(rule, limit, _)| format!("{limit} ({rule})")).collect();
     (!missing.is_empty())
         .then(|| format!("{}, which only the first network namespace shows", missing.join(", ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::quoted;
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_not_take_it_whole() {
+        for (word, expected) in [
+            (&b"web-0"[..], Some("web-0")),
+            (b"/proc/7/ns/net", Some("/proc/7/ns/net")),
+            (b"two words", Some("'two words'")),
+            (b"$(reboot)", Some("'$(reboot)'")),
+            (b"it's", None),
+            (b"\x1b[31m", None),
+            (b"\xff", None),
+        ] {
+            assert_eq!(quoted(word).as_deref(), expected);
+        }
+    }
 }

@@ -54,6 +54,8 @@ fn the_limits_of_the_host_are_judged_in_every_namespace_and_their_lack_is_said()
     assert_eq!(report.severity("tcp-memory"), Some("warning"), "{report:?}");
     let is_said = |report: &Report| report.unseen.iter().any(|what| what.contains("tcp_mem"));
     assert!(!is_said(&report), "{report:?}");
+    let command = &report.finding("tcp-memory").unwrap()["command"];
+    assert_eq!(*command, format!("socktrace -N {} -tnpm", named.name()), "it looks there, too");
 
     let report = named.inside(|| audit.report());
     assert!(report.finding("tcp-memory").is_none() && is_said(&report), "{report:?}");

@@ -1,6 +1,6 @@
 //! What the options mean: one [`Plan`] in which nothing is left to interpret.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -65,6 +65,14 @@ pub enum Scope {
 }
 
 impl Scope {
+    /// What stands behind `-N`.
+    pub fn word(&self) -> Option<&OsStr> {
+        match self {
+            Scope::Named(word) | Scope::Called(word) => Some(word),
+            Scope::Here | Scope::All => None,
+        }
+    }
+
     fn take(&mut self) -> Scope {
         std::mem::take(self)
     }

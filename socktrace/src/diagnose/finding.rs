@@ -63,6 +63,19 @@ pub struct Finding {
     pub advice: Vec<String>,
 }
 
+impl Finding {
+    /// Has the command look in the network namespace that `-N` and this word lead to.
+    pub fn list_in(&mut self, word: &str) {
+        let Some(rest) = self.command.strip_prefix("socktrace ") else { return };
+        // A command of its own comes before its options.
+        let (first, others) = rest.split_once(' ').unwrap_or((rest, ""));
+        self.command = match first.starts_with('-') {
+            true => format!("socktrace -N {word} {rest}"),
+            false => format!("socktrace {first} -N {word} {others}").trim_end().to_owned(),
+        };
+    }
+}
+
 /// Rows of evidence. The names of its columns are those of the JSON schema.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Table {
@@ -308,6 +321,34 @@ mod tests {
         assert_eq!(end_of("::ffff:10.0.0.1", 80), "10.0.0.1:80");
         assert_eq!(end_of("2001:db8::1", 0), "[2001:db8::1]:*");
         assert_eq!(end_of("::", 80), "*:80");
+    }
+
+    #[test]
+    fn commands_look_where_the_finding_was_made() {
+        let listed = |command: &str| {
+            let mut finding = Finding {
+                rule: "",
+                severity: Severity::Note,
+                weight: 0,
+                what: String::new(),
+                sure: Sure::Certain,
+                because: String::new(),
+                evidence: Table::default(),
+                command: command.to_owned(),
+                why: "",
+                advice: Vec::new(),
+            };
+            finding.list_in("web");
+            finding.command
+        };
+        for (command, expected) in [
+            ("socktrace -tlnp 'sport = :80'", "socktrace -N web -tlnp 'sport = :80'"),
+            ("socktrace states -a 'pid = 7'", "socktrace states -N web -a 'pid = 7'"),
+            ("socktrace life", "socktrace life -N web"),
+            ("ls -l /proc/7/fd", "ls -l /proc/7/fd"),
+        ] {
+            assert_eq!(listed(command), expected);
+        }
     }
 
     #[test]

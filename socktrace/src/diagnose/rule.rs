@@ -57,7 +57,7 @@ pub enum OverrideError {
         "RULE.THRESHOLD=NUMBER is wanted rather than {0:?}, such as accept-queue.full-percent=90"
     )]
     Syntax(String),
-    #[error("there is no threshold {0:?}; it has: {1}")]
+    #[error("there is no threshold {0:?}; the rule has {1}")]
     Unknown(String, String),
     #[error("there is no rule {0:?} (socktrace audit --explain all lists them)")]
     NoRule(String),
@@ -73,7 +73,8 @@ impl Overrides {
         let rule = find(rules, rule)?;
         let Some(found) = rule.thresholds.iter().find(|t| t.name == threshold) else {
             let has: Vec<_> = rule.thresholds.iter().map(|t| t.name).collect();
-            return Err(OverrideError::Unknown(threshold.to_owned(), has.join(", ")));
+            let has = if has.is_empty() { "none".to_owned() } else { has.join(", ") };
+            return Err(OverrideError::Unknown(threshold.to_owned(), has));
         };
         self.0.insert((rule.name, found.name), value);
         Ok(())

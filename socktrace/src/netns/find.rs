@@ -2,10 +2,12 @@
 //! mount, a descriptor or a socket keeps.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
 use std::mem::MaybeUninit;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -249,6 +251,16 @@ impl Namespace {
             let is_it = rustix::fs::fstat(&file).is_ok_and(|stat| stat.st_ino == self.id.0);
             is_it.then_some(file)
         })
+    }
+
+    /// What `-N` takes for it: its name, or a file.
+    pub fn word(&self) -> Option<OsString> {
+        let file = |way: &Way| match way {
+            Way::Task(file) | Way::Descriptor(file) => Some(file.clone().into_os_string()),
+            Way::Mount { .. } | Way::Socket { .. } => None,
+        };
+        let name = self.name.clone().map(OsString::from_vec);
+        name.or_else(|| self.ways.iter().find_map(file))
     }
 
     /// The name, or the number.

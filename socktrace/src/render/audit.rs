@@ -131,18 +131,19 @@ fn wrap(text: &str, width: usize) -> Vec<String> {
 
 /// What `--explain` tells of a rule.
 pub fn rule(out: &mut Vec<u8>, rule: &Rule, style: Style) {
-    write(out, format_args!("{}: {}\n", rule.name, rule.finds));
+    write(out, format_args!("{}\n", rule.name));
+    labelled(out, "finds", rule.finds, style, Wrap::Words);
     labelled(out, "needs", rule.needs.name(), style, Wrap::Words);
     labelled(out, "why", rule.why, style, Wrap::Words);
     for (number, advice) in rule.advice.iter().enumerate() {
         labelled(out, if number == 0 { "do" } else { "" }, advice, style, Wrap::Words);
     }
-    for threshold in rule.thresholds {
+    for (number, threshold) in rule.thresholds.iter().enumerate() {
         let text = format!(
             "--threshold {}.{}={} ({}): {}",
             rule.name, threshold.name, threshold.value, threshold.unit, threshold.reason
         );
-        labelled(out, "", &text, style, Wrap::Words);
+        labelled(out, if number == 0 { "set" } else { "" }, &text, style, Wrap::Words);
     }
 }
 

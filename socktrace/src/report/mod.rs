@@ -65,7 +65,8 @@ pub fn run(plan: &ReportPlan, out: &mut dyn Write, style: Style) -> Result<()> {
         netns: Scope::Here,
         format: audit::Format::Text,
     };
-    let (audited, owners) = audited(&judging, host, &homes)?;
+    let (mut audited, owners) = audited(&judging, host, &homes)?;
+    audited.list_in(plan.netns.word());
     let names =
         Names::new(NameOptions { numeric: false, resolve_hosts: false, proc_root: procfs::root() });
     let known = Known { names: &names, owners: Some(&owners), homes: Some(&homes) };

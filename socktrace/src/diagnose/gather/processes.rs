@@ -157,6 +157,7 @@ fn call(number: i64) -> String {
     let names: &[(i64, &str)] = &[
         (libc::SYS_accept, "accept()"),
         (libc::SYS_accept4, "accept4()"),
+        (libc::SYS_connect, "connect()"),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_epoll_wait, "epoll_wait()"),
         (libc::SYS_epoll_pwait, "epoll_pwait()"),
@@ -174,8 +175,12 @@ fn call(number: i64) -> String {
         (libc::SYS_recvfrom, "recvfrom()"),
         (libc::SYS_recvmsg, "recvmsg()"),
         (libc::SYS_write, "write()"),
+        (libc::SYS_writev, "writev()"),
         (libc::SYS_sendto, "sendto()"),
+        (libc::SYS_sendmsg, "sendmsg()"),
         (libc::SYS_fsync, "fsync()"),
+        (libc::SYS_fdatasync, "fdatasync()"),
+        (libc::SYS_flock, "flock()"),
         (libc::SYS_wait4, "wait4()"),
         #[cfg(target_arch = "x86_64")]
         (libc::SYS_pause, "pause()"),

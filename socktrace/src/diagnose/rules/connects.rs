@@ -101,7 +101,7 @@ fn judge_failed(
         })
         .collect();
     finding.evidence = Table::new(&["peer", "error", "count", "owners"], rows);
-    finding.command = "socktrace life".to_owned();
+    finding.command = format!("socktrace life 'dst = {}'", end(peer));
     let is_local = case.evidence.is_local(peer.addr);
     finding.advice.push(match error {
         ConnectError::Refused if is_local => format!(

@@ -11,7 +11,7 @@ use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
 
 pub(super) static RETRANSMITS: Rule = Rule {
     name: "retransmits",
-    finds: "loss: segments sent again, by peer and interface, spurious ones told apart",
+    finds: "segments lost and sent again, by peer and interface, spurious ones told apart",
     needs: Needs::Snapshot,
     thresholds: &[
         Threshold {

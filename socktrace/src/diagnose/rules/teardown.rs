@@ -94,7 +94,7 @@ fn by_peer(sockets: &[&Tcp]) -> Table {
 
 pub(super) static FIN_WAIT_2: Rule = Rule {
     name: "fin-wait-2",
-    finds: "connections that a process keeps though it has finished sending and the peer does not close",
+    finds: "connections shut down here and kept open, which the peers do not close",
     needs: Needs::Snapshot,
     thresholds: &[
         Threshold {
