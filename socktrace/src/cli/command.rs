@@ -202,11 +202,12 @@ fn explain(error: &clap::Error) -> ExitCode {
     if !error.use_stderr() {
         return print(&text);
     }
-    let mut lines = text.lines();
-    let mut line = lines.next().unwrap_or_default().to_owned();
-    if line.ends_with(':') {
-        line = format!("{line} {}", lines.next().unwrap_or_default().trim());
-    }
+    // What is wrong, in one paragraph with what may be there; then hints, and how to get help.
+    let mut paragraphs = text.split("\n\n");
+    let wrong = paragraphs.next();
+    let similar = paragraphs.find(|paragraph| paragraph.contains("a similar "));
+    let line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = wrong.into_iter().chain(similar).map(line).collect::<Vec<_>>().join("; ");
     complain(line.strip_prefix("error: ").unwrap_or(&line));
     ExitCode::from(USAGE)
 }

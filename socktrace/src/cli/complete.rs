@@ -69,7 +69,10 @@ pub fn whole() -> Command {
     let subcommands = command::COMMANDS
         .iter()
         .map(|(name, _, command)| command().name(*name).mut_args(with_values));
-    options::command(say::Name::Socktrace).mut_args(with_values).subcommands(subcommands)
+    options::command(say::Name::Socktrace)
+        .mut_args(with_values)
+        .subcommands(subcommands)
+        .disable_help_subcommand(true)
 }
 
 /// An argument with what its value may be.
@@ -172,6 +175,8 @@ fn process_names() -> impl Iterator<Item = String> {
 
 #[cfg(test)]
 mod tests {
+    use clap_complete::engine;
+
     use super::*;
 
     #[test]
@@ -186,6 +191,30 @@ mod tests {
             assert!(script.windows(9).any(|text| text == b"socktrace"), "{shell}");
         }
         assert!(parse(&["csh".into()]).is_err());
+    }
+
+    #[test]
+    fn every_command_is_named_and_completes_filters_and_namespaces() {
+        let offered = |line: &str| -> Vec<OsString> {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let at = words.len() - 1;
+            let candidates = engine::complete(&mut whole(), words, at, None).unwrap();
+            candidates.into_iter().map(|candidate| candidate.get_value().to_owned()).collect()
+        };
+        let help = whole().render_help().to_string();
+        for (name, _, command) in command::COMMANDS {
+            assert!(help.contains(&format!("\n  {name} ")), "{name}");
+            let is_filter = |arg: &Arg| arg.get_value_names().is_some_and(|of| of[0] == "FILTER");
+            if command().get_positionals().any(is_filter) {
+                assert_eq!(offered(&format!("socktrace {name} procn")), ["procname"], "{name}");
+            }
+            if let Some(net) = command().get_arguments().find(|arg| arg.get_short() == Some('N')) {
+                assert_eq!(net.get_id(), "net", "{name}");
+            }
+        }
+        assert_eq!(offered("socktrace -t procn"), ["procname"]);
+        assert_eq!(offered("socktrace states --by sta"), ["state"]);
+        assert!(!offered("socktrace hel").contains(&"help".into()));
     }
 
     #[test]

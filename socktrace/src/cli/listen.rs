@@ -48,7 +48,8 @@ struct Arguments {
     #[arg(long, value_name = "TIME")]
     watch: Option<OsString>,
     /// A filter, as for listings
-    filter: Vec<OsString>,
+    #[arg(value_name = "FILTER")]
+    words: Vec<OsString>,
 }
 
 const AFTER_HELP: &str = "\
@@ -89,7 +90,7 @@ pub fn parse(args: &[OsString]) -> Result<Result<Plan, PlanError>, clap::Error> 
     let valued = [(Flag::Net, typed.net), (Flag::Watch, typed.watch)];
     let valued = valued.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
     let options = switches.chain(valued);
-    Ok(Plan::of_view(View::Services, options, typed.filter))
+    Ok(Plan::of_view(View::Services, options, typed.words))
 }
 
 #[cfg(test)]

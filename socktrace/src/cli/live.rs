@@ -31,8 +31,8 @@ pub(super) struct Common {
     resolve: bool,
 
     /// Only sockets of this network namespace: by its name, a PID, a file or a container
-    #[arg(short = 'N', long = "net", value_name = "NAME")]
-    netns: Option<OsString>,
+    #[arg(short = 'N', long, value_name = "NAME")]
+    net: Option<OsString>,
 
     /// The container, pod or systemd unit of each owner
     #[arg(short = 'C', long)]
@@ -116,7 +116,7 @@ impl Common {
                 (false, true) => Some(Family::Inet6),
                 _ => None,
             },
-            netns: self.netns,
+            netns: self.net,
             duration: self.duration,
             filter: Asked { words: self.words, ..Asked::default() },
             count,

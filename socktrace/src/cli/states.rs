@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
@@ -18,10 +19,9 @@ use crate::render::show::Holders;
     override_usage = "socktrace states [ OPTIONS ] [ FILTER ]",
     after_help = AFTER_HELP
 )]
-struct Words {
-    /// What to count by: netid, state, process, user, cgroup, local, peer, port, sport, dport; up
-    /// to four, with commas
-    #[arg(long, value_name = "KEY,...", value_delimiter = ',', value_parser = key,
+struct Typed {
+    /// What to count by; up to four, with commas
+    #[arg(long, value_name = "KEY,...", value_delimiter = ',', value_parser = keys(),
         default_value = "netid,state")]
     by: Vec<Key>,
 
@@ -91,65 +91,66 @@ struct Words {
 
     /// Which sockets to count, as in a listing
     #[arg(value_name = "FILTER")]
-    filter: Vec<OsString>,
+    words: Vec<OsString>,
 }
 
 const AFTER_HELP: &str = "\
-A socket that several processes hold counts for the one that the others inherited it from. Port is the port of the service: of the two, the one that the kernel did not choose. Sockets \
-without a process (TIME-WAIT, for one) have - there. Without a table: TCP, UDP and UNIX.
+A socket that several processes hold counts for the one that the others inherited it from. Port is \
+the port of the service: of the two, the one that the kernel did not choose. Sockets without a \
+process (TIME-WAIT, for one) have - there. Without a table: TCP, UDP and UNIX.
 
   socktrace states --by process,peer --top 10
   socktrace states -t --by peer state time-wait";
 
 /// The command line, for completions and the manual.
 pub fn command() -> clap::Command {
-    Words::command()
+    Typed::command()
 }
 
 /// What the arguments behind `states` ask for.
 pub fn parse(args: &[OsString]) -> Result<Plan, clap::Error> {
     let name = OsString::from("socktrace states");
-    let words = Words::try_parse_from([&name].into_iter().chain(args))?;
-    if words.by.len() > MOST_KEYS {
+    let typed = Typed::try_parse_from([&name].into_iter().chain(args))?;
+    if typed.by.len() > MOST_KEYS {
         return Err(wrong(format!("--by takes up to {MOST_KEYS} keys")));
     }
-    let has_family = words.ipv4 || words.ipv6;
-    let is_chosen = words.tcp || words.udp || words.unix || words.query.is_some();
+    let has_family = typed.ipv4 || typed.ipv6;
+    let is_chosen = typed.tcp || typed.udp || typed.unix || typed.query.is_some();
     let tables = match (is_chosen, has_family) {
         (true, _) => None,
         (false, true) => Some("tcp,udp".into()),
         (false, false) => Some("tcp,udp,unix".into()),
     };
     let options = [
-        (words.tcp, Flag::Tcp),
-        (words.udp, Flag::Udp),
-        (words.unix, Flag::Unix),
-        (words.ipv4, Flag::Ipv4),
-        (words.ipv6, Flag::Ipv6),
+        (typed.tcp, Flag::Tcp),
+        (typed.udp, Flag::Udp),
+        (typed.unix, Flag::Unix),
+        (typed.ipv4, Flag::Ipv4),
+        (typed.ipv6, Flag::Ipv6),
         (true, Flag::All),
-        (words.numeric, Flag::Numeric),
-        (words.resolve, Flag::Resolve),
-        (words.no_header, Flag::NoHeader),
-        (words.all_netns, Flag::AllNetns),
-        (words.json, Flag::Json),
-        (words.json_lines, Flag::JsonLines),
+        (typed.numeric, Flag::Numeric),
+        (typed.resolve, Flag::Resolve),
+        (typed.no_header, Flag::NoHeader),
+        (typed.all_netns, Flag::AllNetns),
+        (typed.json, Flag::Json),
+        (typed.json_lines, Flag::JsonLines),
     ];
     let switches = options.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (flag, None));
     let valued = [
-        (Flag::Query, words.query),
+        (Flag::Query, typed.query),
         (Flag::Query, tables),
-        (Flag::Net, words.net),
-        (Flag::Watch, words.watch),
+        (Flag::Net, typed.net),
+        (Flag::Watch, typed.watch),
     ];
     let valued = valued.into_iter().filter(|(_, value)| value.is_some());
     // Tables before families: an option that names a family alone brings in all of its tables.
     let options = valued.chain(switches).map(|(flag, value)| (flag, value.unwrap_or_default()));
-    let holders = match words.by.contains(&Key::Process) {
+    let holders = match typed.by.contains(&Key::Process) {
         true => Holders::Processes,
         false => Holders::Hidden,
     };
-    let view = View::Counts(Grouping { by: words.by, top: words.top });
-    let mut plan = Plan::of_view(view, options, words.filter).map_err(wrong)?;
+    let view = View::Counts(Grouping { by: typed.by, top: typed.top });
+    let mut plan = Plan::of_view(view, options, typed.words).map_err(wrong)?;
     plan.show.holders = holders;
     Ok(plan)
 }
@@ -158,10 +159,11 @@ fn wrong(what: impl std::fmt::Display) -> clap::Error {
     clap::Error::raw(ErrorKind::ValueValidation, format!("{what}\n"))
 }
 
-fn key(name: &str) -> Result<Key, String> {
-    let found = Key::ALL.iter().find(|(_, known)| *known == name);
-    let names = || Key::ALL.map(|(_, name)| name).join(", ");
-    found.map(|(key, _)| *key).ok_or_else(|| format!("it is one of {}", names()))
+fn keys() -> impl TypedValueParser<Value = Key> {
+    PossibleValuesParser::new(Key::ALL.map(|(_, name)| name)).map(|typed| {
+        let found = Key::ALL.into_iter().find(|(_, name)| *name == typed);
+        found.expect("no other passes the parser").0
+    })
 }
 
 #[cfg(test)]
