@@ -386,7 +386,8 @@ pub(super) fn is_reserved(name: &[u8]) -> bool {
     is_joint(name) || PREDICATES.iter().any(|word| of_ss(&word))
 }
 
-/// The word that is most like this one, if any is like it.
+/// The word that is most like this one, if any is like it: of those that begin with it, the
+/// shortest, else the one that differs least.
 pub(super) fn nearest(
     word: &[u8],
     known: impl Iterator<Item = &'static str>,
@@ -394,14 +395,22 @@ pub(super) fn nearest(
     let word = String::from_utf8_lossy(word).to_lowercase();
     let length = word.chars().count();
     let limit = |known: &str| known.len().min(word.len()).div_ceil(3);
-    known
+    let distance = |known: &str| {
         // They differ at least by their lengths; what differs is long to compute.
-        .filter(|known| known.len().abs_diff(length) <= limit(known))
-        .map(|known| (strsim::damerau_levenshtein(&word, known), known))
-        .filter(|(distance, known)| *distance <= limit(known))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, known)| known)
+        let is_near = known.len().abs_diff(length) <= limit(known);
+        is_near.then(|| strsim::damerau_levenshtein(&word, known)).filter(|d| *d <= limit(known))
+    };
+    let rank = |known: &'static str| {
+        let is_begun = length >= SHORTEST_BEGINNING && known.starts_with(&word);
+        let rank =
+            if is_begun { Some((false, known.len())) } else { Some((true, distance(known)?)) };
+        rank.map(|rank| (rank, known))
+    };
+    known.filter_map(rank).min_by_key(|(rank, _)| *rank).map(|(_, known)| known)
 }
+
+/// How much of a word says which is meant.
+const SHORTEST_BEGINNING: usize = 3;
 
 /// How a predicate about this number is written.
 pub(super) fn of_number(of: Number) -> &'static str {
