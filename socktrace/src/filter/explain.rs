@@ -6,10 +6,15 @@ use super::kernel::{KernelOps, compile};
 use super::needs::Need;
 use super::probe::{is_known, probe};
 use super::tree::{Expr, Predicate};
+use crate::socket::TableSet;
 
 /// The tree of an expression, a line for each connective and predicate, with a column for each
 /// place where expressions are judged.
-pub struct Explained<'a>(pub &'a Expr);
+pub struct Explained<'a> {
+    pub expr: &'a Expr,
+    /// Those that are listed.
+    pub tables: TableSet,
+}
 
 /// A line of the tree.
 struct Line {
@@ -22,11 +27,11 @@ impl fmt::Display for Explained<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut lines =
             vec![Line { text: String::new(), listing: "in a listing".into(), trace: "in a trace" }];
-        let parts = match self.0 {
+        let parts = match self.expr {
             Expr::And(parts) => &parts[..],
             other => std::slice::from_ref(other),
         };
-        if let Expr::And(_) = self.0 {
+        if let Expr::And(_) = self.expr {
             lines.push(Line { text: "and".into(), listing: String::new(), trace: "" });
         }
         for (i, part) in parts.iter().enumerate() {
@@ -38,8 +43,9 @@ impl fmt::Display for Explained<'_> {
                     (None, Some(_)) => Place::Here,
                 },
                 is_probed: probe(part).is_some(),
+                tables: self.tables,
             };
-            let branch = match self.0 {
+            let branch = match self.expr {
                 Expr::And(_) => Branch::of(i, parts.len()),
                 _ => Branch::Root,
             };
@@ -72,6 +78,7 @@ struct Places {
     listing: Place,
     /// Whether the eBPF programs of a trace can refuse something by this part.
     is_probed: bool,
+    tables: TableSet,
 }
 
 #[derive(Clone, Copy)]
@@ -101,7 +108,7 @@ fn tree(expr: &Expr, places: Places, indent: &str, branch: Branch, lines: &mut V
     let mut push = |text: &dyn fmt::Display, judged: Option<&Predicate>| {
         lines.push(Line {
             text: format!("{indent}{first}{text}"),
-            listing: judged.map(|predicate| listing(predicate, places.listing)).unwrap_or_default(),
+            listing: judged.map(|predicate| listing(predicate, places)).unwrap_or_default(),
             trace: match judged {
                 None => "",
                 Some(predicate) if places.is_probed && is_known(predicate) => "kernel (eBPF)",
@@ -126,13 +133,14 @@ fn tree(expr: &Expr, places: Places, indent: &str, branch: Branch, lines: &mut V
     }
 }
 
-fn listing(predicate: &Predicate, place: Place) -> String {
-    let mut text = String::from(match place {
+fn listing(predicate: &Predicate, places: Places) -> String {
+    let mut text = String::from(match places.listing {
         Place::Kernel => "kernel (INET_DIAG bytecode)",
         Place::Both if KernelOps::ALL.decides(predicate) => "kernel, and with the rest here",
         Place::Both | Place::Here => "here",
     });
-    for (i, need) in Need::ALL.into_iter().filter(|need| predicate.needs(*need)).enumerate() {
+    let is_asked = |need: &Need| predicate.needs(*need) && need.tables().intersects(places.tables);
+    for (i, need) in Need::ALL.into_iter().filter(is_asked).enumerate() {
         let join = if i == 0 { ", from" } else { " and" };
         // Writing to a String does not fail.
         let _ = write!(text, "{join} {}", need.source());

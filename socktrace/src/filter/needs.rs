@@ -38,13 +38,23 @@ impl Need {
     /// Where it comes from, for whoever asks.
     pub(super) fn source(self) -> &'static str {
         match self {
-            Need::Owners => "the descriptors in /proc",
+            Need::Owners => "the descriptors of processes",
             Need::Info => "INET_DIAG_INFO",
             Need::CongestionControl => "INET_DIAG_CONG",
             Need::Tos => "INET_DIAG_TOS",
             Need::UnixUser => "UDIAG_SHOW_UID",
             Need::UnixFile => "UDIAG_SHOW_VFS",
             Need::Netns => "/proc/self/ns/net",
+        }
+    }
+
+    /// The tables of whose sockets it has to be asked.
+    pub(super) fn tables(self) -> TableSet {
+        match self {
+            Need::Owners | Need::Netns => TableSet::ALL,
+            Need::Info | Need::CongestionControl => CONNECTIONS,
+            Need::Tos => INET,
+            Need::UnixUser | Need::UnixFile => UNIX,
         }
     }
 }

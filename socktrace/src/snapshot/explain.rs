@@ -26,6 +26,7 @@ pub(super) fn explain(plan: &Plan, expr: Option<&Expr>, out: &mut dyn Write) -> 
         plan.select.tables.iter().filter(|t| t.families().intersects(plan.select.families));
     let (possible, impossible): (Vec<_>, Vec<_>) =
         listed.partition(|table| expr.is_none_or(|e| e.in_table(*table) != Verdict::Known(false)));
+    let tables = TableSet::of(&possible);
     let names = |tables: Vec<_>| {
         let names: Vec<_> =
             tables.into_iter().map(|table| words::name_of_tables(TableSet::of(&[table]))).collect();
@@ -38,7 +39,9 @@ pub(super) fn explain(plan: &Plan, expr: Option<&Expr>, out: &mut dyn Write) -> 
     if let Some(expr) = expr {
         // What the states that are asked for decide is not judged again.
         match expr.in_states(plan.select.states) {
-            Verdict::Open(left) => text.push_str(&format!("\n{}", Explained(&left))),
+            Verdict::Open(left) => {
+                text.push_str(&format!("\n{}", Explained { expr: &left, tables }));
+            }
             Verdict::Known(true) => text.push_str("\nThe states decide all of it.\n"),
             Verdict::Known(false) => text.push_str("\nNo socket in these states can match.\n"),
         }
