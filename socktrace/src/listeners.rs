@@ -8,6 +8,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use crate::container::Home;
+use crate::netns::Place;
 use crate::socket::{Family, Inet, InetEnd, Inode, NetnsId, Socket, State, Table};
 
 /// The interface of addresses that stay on this host.
@@ -28,13 +29,6 @@ pub struct Service {
     /// The sockets that share the address, the first found first.
     pub inodes: Vec<Inode>,
     pub home: Option<Rc<Home>>,
-}
-
-/// The network namespace of a service.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
-pub struct Place {
-    pub id: Option<NetnsId>,
-    pub name: Option<Vec<u8>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

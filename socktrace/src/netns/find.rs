@@ -15,7 +15,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, ResolveFlags, Stat};
 
 use super::descriptor::{self, Target, open_netns_of};
-use super::of_file;
+use super::{Place, of_file};
 use crate::container::{Home, Homes};
 use crate::iter::IteratorError;
 use crate::names::unescape_mount;
@@ -263,9 +263,8 @@ impl Namespace {
         name.or_else(|| self.ways.iter().find_map(file))
     }
 
-    /// The name, or the number.
-    pub fn label(&self) -> Vec<u8> {
-        self.name.clone().unwrap_or_else(|| self.id.0.to_string().into_bytes())
+    pub fn place(&self) -> Place {
+        Place { id: Some(self.id), name: self.name.clone() }
     }
 }
 

@@ -4,6 +4,7 @@ mod descriptor;
 mod find;
 mod given;
 mod links;
+mod place;
 mod target;
 
 use std::ffi::{OsStr, OsString};
@@ -23,6 +24,7 @@ use crate::socket::NetnsId;
 pub use find::{Found, Namespace, find, network_name};
 pub use given::GivenNames;
 pub use links::leading_elsewhere;
+pub use place::Place;
 pub use target::{called, enter as enter_called, inside, move_into};
 
 const NAMES: &str = "/run/netns";

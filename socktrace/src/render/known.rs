@@ -3,8 +3,9 @@
 use std::rc::Rc;
 
 use crate::container::{Home, Homes};
-use crate::listeners::{Listeners, Place};
+use crate::listeners::Listeners;
 use crate::names::Names;
+use crate::netns::Place;
 use crate::owner::{Holder, Owners};
 use crate::socket::{Inode, Socket};
 

@@ -13,8 +13,8 @@ use super::record::Record;
 use super::show::Header;
 use super::table::{Align, Table};
 use crate::changes::Key;
-use crate::listeners::{Listeners, Place, Queue, Service};
-use crate::netns::{self, Namespace};
+use crate::listeners::{Listeners, Queue, Service};
+use crate::netns::{Namespace, Place};
 use crate::socket::{Inode, Socket};
 
 /// How many holders of one service are named.
@@ -40,15 +40,14 @@ pub struct ServicePrinter<'a, 'w> {
 
 impl<'a, 'w> ServicePrinter<'a, 'w> {
     pub fn new(out: &'w mut dyn Write, form: Form, known: Known<'a>) -> ServicePrinter<'a, 'w> {
-        let place = Place { id: netns::current(), name: None };
-        let listeners = Listeners::default();
+        let (place, listeners) = (Place::here(), Listeners::default());
         ServicePrinter { out, form, known, place, shows_netns: false, listeners }
     }
 
     /// What follows is of this network namespace.
     pub fn enter(&mut self, namespace: &Namespace) {
         self.shows_netns = true;
-        self.place = Place { id: Some(namespace.id), name: namespace.name.clone() };
+        self.place = namespace.place();
     }
 
     pub fn socket(&mut self, socket: &Socket<'_>) {
@@ -56,9 +55,7 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
     }
 
     pub fn heading(&self) -> Vec<(String, Align)> {
-        let netns = self.shows_netns.then_some("Netns");
-        let names = netns.into_iter().chain(HEADINGS);
-        names.map(|name| (name.to_owned(), Align::Left)).collect()
+        heading(self.shows_netns)
     }
 
     /// What [`ServicePrinter::finish`] would write, line by line.
@@ -67,9 +64,8 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
         let keys = services.iter().map(|service| Key::Service(service.key()));
         match self.form {
             Form::Columns(_) => {
-                let rows = self.rows(&services, Header::Hidden).into_iter();
-                let text = |cell: &Vec<u8>| String::from_utf8_lossy(cell).into_owned();
-                keys.zip(rows.map(|row| Record::Cells(row.iter().map(text).collect()))).collect()
+                let rows = services.iter().map(|one| row(one, &self.known, self.shows_netns));
+                keys.zip(rows.map(Record::Cells)).collect()
             }
             Form::Json(_) => {
                 let objects = services.iter().map(|service| {
@@ -87,7 +83,8 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
         let mut text = Vec::new();
         match self.form {
             Form::Columns(header) => {
-                columns(self.rows(&services, header), &mut text);
+                let table = table(&services, &self.known, self.shows_netns);
+                table.write(&mut text, "", header == Header::Shown);
             }
             Form::Json(framing) => {
                 for (i, service) in services.iter().enumerate() {
@@ -101,75 +98,33 @@ impl<'a, 'w> ServicePrinter<'a, 'w> {
         self.out.write_all(&text)?;
         self.out.flush()
     }
-
-    fn rows(&self, services: &[Service], header: Header) -> Vec<Vec<Vec<u8>>> {
-        let mut rows: Vec<Vec<Vec<u8>>> = Vec::new();
-        if header == Header::Shown {
-            let mut row: Vec<_> = HEADINGS.map(|name| name.as_bytes().to_vec()).into();
-            if self.shows_netns {
-                row.insert(0, b"Netns".to_vec());
-            }
-            rows.push(row);
-        }
-        rows.extend(services.iter().map(|service| {
-            let mut row = row(service, &self.known);
-            if self.shows_netns {
-                row.insert(0, field(|out| netns(&service.place, out)));
-            }
-            row
-        }));
-        rows
-    }
 }
 
 const HEADINGS: [&str; 8] =
     ["Netid", "Local", "Service", "Reach", "Queue", "Sockets", "Container", "Process"];
 
-fn columns(rows: Vec<Vec<Vec<u8>>>, out: &mut Vec<u8>) {
-    let columns = rows.first().map_or(0, Vec::len);
-    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..columns).map(width).collect();
-    for row in &rows {
-        let (last, others) = row.split_last().unwrap_or((const { &Vec::new() }, &[]));
-        for (field, width) in others.iter().zip(&widths) {
-            out.extend_from_slice(field);
-            out.resize(out.len() + width - field.len() + 1, b' ');
-        }
-        out.extend_from_slice(last);
-        out.push(b'\n');
-    }
+fn heading(shows_netns: bool) -> Vec<(String, Align)> {
+    let names = shows_netns.then_some("Netns").into_iter().chain(HEADINGS);
+    names.map(|name| (name.to_owned(), Align::Left)).collect()
 }
 
-/// The services of one namespace.
-pub fn table(services: &[Service], known: &Known<'_>) -> Table {
-    let mut table = Table::new(HEADINGS.map(|name| (name.to_owned(), Align::Left)));
-    for service in services {
-        let cells = row(service, known).into_iter();
-        table.row(cells.map(|cell| String::from_utf8_lossy(&cell).into_owned()));
-    }
+pub fn table(services: &[Service], known: &Known<'_>, shows_netns: bool) -> Table {
+    let mut table = Table::new(heading(shows_netns));
+    services.iter().for_each(|service| table.row(row(service, known, shows_netns)));
     table
 }
 
 /// No field is empty, none has a blank inside.
-fn field(write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+fn field(write: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut text = Vec::new();
     write(&mut text);
     if text.is_empty() {
         text.push(b'-');
     }
-    text.iter_mut().filter(|byte| **byte == b' ').for_each(|byte| *byte = b'_');
-    text
+    String::from_utf8_lossy(&text).replace(' ', "_")
 }
 
-fn netns(place: &Place, out: &mut Vec<u8>) {
-    match (&place.name, place.id) {
-        (Some(name), _) => escape::path(out, name),
-        (None, Some(id)) => write_to(out, format_args!("{}", id.0)),
-        (None, None) => {}
-    }
-}
-
-fn row(service: &Service, known: &Known<'_>) -> Vec<Vec<u8>> {
+fn row(service: &Service, known: &Known<'_>, shows_netns: bool) -> Vec<String> {
     let local = |out: &mut Vec<u8>| {
         host(out, known.names, service.local.addr);
         if let Some((_, name)) = &service.interface {
@@ -191,7 +146,8 @@ fn row(service: &Service, known: &Known<'_>) -> Vec<Vec<u8>> {
         let label = service.home.as_ref().and_then(|home| home.label());
         escape::path(out, label.unwrap_or_default().as_bytes());
     };
-    vec![
+    let netns = shows_netns.then(|| field(|out| escape::path(out, &service.place.label())));
+    let cells = [
         field(|out| out.extend_from_slice(service.table.netid().as_bytes())),
         field(local),
         field(name),
@@ -200,7 +156,8 @@ fn row(service: &Service, known: &Known<'_>) -> Vec<Vec<u8>> {
         field(|out| write_to(out, format_args!("{}", service.inodes.len()))),
         field(container),
         field(|out| holders(&service.inodes, known, out)),
-    ]
+    ];
+    netns.into_iter().chain(cells).collect()
 }
 
 /// The processes that hold any of these, each once: `nginx[7],nginx[8],+2`.

@@ -80,7 +80,7 @@ impl<'a, 'w> Printer<'a, 'w> {
     /// What follows is of this network namespace.
     pub fn enter(&mut self, namespace: &Namespace) {
         self.netns.clear();
-        escape::path(&mut self.netns, &namespace.label());
+        escape::path(&mut self.netns, &namespace.place().label());
     }
 
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {

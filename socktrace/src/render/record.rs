@@ -7,9 +7,9 @@ use super::columns::Row;
 use super::escape;
 use super::json::listing::JsonListing;
 use crate::changes::{Key, SocketKey};
-use crate::netns::{self, Namespace};
+use crate::netns::{Namespace, Place};
 use crate::procfs::summary::Summary;
-use crate::socket::{NetnsId, Socket};
+use crate::socket::Socket;
 
 /// What is written for one thing of a listing.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,15 +32,15 @@ pub enum Form<'a, 'w> {
 /// Keeps each socket as it would be written.
 pub struct Recorder<'a, 'w> {
     form: Form<'a, 'w>,
-    netns: Option<NetnsId>,
-    /// What the namespace is called, where there are several.
-    label: Option<Vec<u8>>,
+    place: Place,
+    /// Whether there may be sockets of several namespaces.
+    tells_netns: bool,
     records: Vec<(Key, Record)>,
 }
 
 impl<'a, 'w> Recorder<'a, 'w> {
     pub fn new(form: Form<'a, 'w>) -> Recorder<'a, 'w> {
-        Recorder { form, netns: netns::current(), label: None, records: Vec::new() }
+        Recorder { form, place: Place::here(), tells_netns: false, records: Vec::new() }
     }
 
     pub fn into_records(self) -> Vec<(Key, Record)> {
@@ -48,8 +48,8 @@ impl<'a, 'w> Recorder<'a, 'w> {
     }
 
     pub(super) fn enter(&mut self, namespace: &Namespace) {
-        self.netns = Some(namespace.id);
-        self.label = Some(namespace.label());
+        self.place = namespace.place();
+        self.tells_netns = true;
         match &mut self.form {
             Form::Columns(printer) => printer.enter(namespace),
             Form::Json(listing) => listing.enter(namespace),
@@ -64,7 +64,7 @@ impl<'a, 'w> Recorder<'a, 'w> {
             Form::Columns(printer) => Record::Row(printer.record(socket)),
             Form::Json(listing) => Record::Object(listing.record(socket).to_vec()),
         };
-        self.records.push((Key::Socket(SocketKey::of(self.netns, socket)), record));
+        self.records.push((Key::Socket(SocketKey::of(self.place.id, socket)), record));
         Ok(())
     }
 
@@ -74,9 +74,9 @@ impl<'a, 'w> Recorder<'a, 'w> {
         let lines = match &mut self.form {
             Form::Json(listing) => vec![Record::Object(listing.summary_record(counts).to_vec())],
             Form::Columns(_) => {
-                if let Some(label) = &self.label {
+                if self.tells_netns {
                     text.extend_from_slice(b"Netns: ");
-                    escape::path(&mut text, label);
+                    escape::path(&mut text, &self.place.label());
                     text.push(b'\n');
                 }
                 super::summary::summary(&mut text, counts);
@@ -85,7 +85,7 @@ impl<'a, 'w> Recorder<'a, 'w> {
             }
         };
         let lines = lines.into_iter().enumerate();
-        self.records.extend(lines.map(|(i, line)| (Key::Summary(self.netns, i), line)));
+        self.records.extend(lines.map(|(i, line)| (Key::Summary(self.place.id, i), line)));
     }
 }
 

@@ -24,7 +24,7 @@ pub fn text(out: &mut Vec<u8>, page: &Page<'_>, style: Style) {
     section(out, "Listeners");
     match page.services.is_empty() {
         true => line(out, NO_SERVICES),
-        false => listeners::table(&page.services, &page.known).write(out, "", true),
+        false => listeners::table(&page.services, &page.known, false).write(out, "", true),
     }
     section(out, "Top talkers");
     match page.talkers.is_empty() {
@@ -71,7 +71,7 @@ pub fn markdown(out: &mut Vec<u8>, page: &Page<'_>) {
     line(out, "\n## Listeners\n");
     match page.services.is_empty() {
         true => line(out, NO_SERVICES),
-        false => listeners::table(&page.services, &page.known).markdown(out),
+        false => listeners::table(&page.services, &page.known, false).markdown(out),
     }
     line(out, "\n## Top talkers\n");
     match page.talkers.is_empty() {

@@ -23,9 +23,9 @@ use crate::diag::{DiagError, DiagSocket, unix};
 use crate::diagnose::gather::of_the_host;
 use crate::diagnose::rule::Overrides;
 use crate::diagnose::rules::RULES;
-use crate::listeners::{Listeners, Place};
+use crate::listeners::Listeners;
 use crate::names::{NameOptions, Names};
-use crate::netns;
+use crate::netns::Place;
 use crate::owner::Owners;
 use crate::procfs;
 use crate::procfs::summary::Summary;
@@ -115,7 +115,7 @@ impl<'a> Tables<'a> {
         let ports = known.names.ephemeral_ports().clone();
         let mut tables = Tables {
             known,
-            place: Place { id: netns::current(), name: None },
+            place: Place::here(),
             states: Counts::new(by, Some(owners), ports),
             listeners: Listeners::default(),
             talkers: Talkers::new(top),

@@ -354,7 +354,7 @@ fn print_summary(namespace: Option<&Namespace>, out: &mut dyn Write) -> Result<(
     let mut text = Vec::new();
     if let Some(namespace) = namespace {
         text.extend_from_slice(b"Netns: ");
-        escape::path(&mut text, &namespace.label());
+        escape::path(&mut text, &namespace.place().label());
         text.push(b'\n');
     }
     crate::render::summary::summary(&mut text, &read_summary());

@@ -2,6 +2,7 @@
 
 use super::address::ip;
 use super::listing::Members;
+use super::netns::netns;
 use super::write::Object;
 use super::{address, owner, tcp};
 use crate::render::inet::{netid, sockopt_names, timer_name, transport};
@@ -55,7 +56,7 @@ impl Members<'_> {
         object.known("uid", gone.owner.map(|owner| owner.uid));
         object.value("inode", socket.inode.0);
         object.known("cookie", Some(socket.cookie.0).filter(|cookie| *cookie != 0));
-        self.netns(object);
+        netns(object, &self.place);
         if self.show.holders != Holders::Hidden {
             owner::past(object, gone.owner);
         }

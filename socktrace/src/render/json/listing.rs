@@ -3,17 +3,18 @@
 use std::io::{self, Write};
 use std::net::IpAddr;
 
+use super::netns::netns;
 use super::owner::Extras;
 use super::write::Object;
 use super::{bpf_value, home, owner, summary};
 use crate::bpfmap::ValueTypes;
 use crate::names::Names;
-use crate::netns::{self, Namespace};
+use crate::netns::{Namespace, Place};
 use crate::procfs::summary::Summary;
 use crate::render::known::Known;
 use crate::render::show::{Holders, Queues, Show};
 use crate::render::users::HolderStyle;
-use crate::socket::{BpfStorage, Cookie, Inode, NetnsId, Socket};
+use crate::socket::{BpfStorage, Cookie, Inode, Socket};
 
 const WRITE_BYTES: usize = 128 << 10;
 
@@ -65,8 +66,7 @@ pub(super) struct Members<'a> {
     pub(super) known: Known<'a>,
     pub(super) value_types: ValueTypes,
     /// Where the sockets are.
-    netns: Option<NetnsId>,
-    netns_name: Option<Vec<u8>>,
+    pub(super) place: Place,
     /// The inode of the SCTP socket that was written last.
     pub(super) sctp_endpoint: Inode,
 }
@@ -83,8 +83,7 @@ impl<'a, 'w> JsonListing<'a, 'w> {
             names: known.names,
             known,
             value_types: ValueTypes::default(),
-            netns: netns::current(),
-            netns_name: None,
+            place: Place::here(),
             sctp_endpoint: Inode(0),
         };
         JsonListing { out, framing, is_empty: true, pending: Vec::new(), members }
@@ -92,8 +91,7 @@ impl<'a, 'w> JsonListing<'a, 'w> {
 
     /// What follows is of this network namespace.
     pub fn enter(&mut self, namespace: &Namespace) {
-        self.members.netns = Some(namespace.id);
-        self.members.netns_name.clone_from(&namespace.name);
+        self.members.place = namespace.place();
     }
 
     pub fn socket(&mut self, socket: &Socket<'_>) -> io::Result<()> {
@@ -112,19 +110,13 @@ impl<'a, 'w> JsonListing<'a, 'w> {
     /// The object of a summary, which is not written.
     pub fn summary_record(&mut self, counts: &Summary) -> &[u8] {
         self.pending.clear();
-        let mut object = Object::new(&mut self.pending);
-        self.members.netns(&mut object);
-        summary::summary(&mut object, counts);
-        drop(object);
+        self.members.summary(&mut Object::new(&mut self.pending), counts);
         &self.pending
     }
 
     pub fn summary(&mut self, counts: &Summary) -> io::Result<()> {
         self.separate();
-        let mut object = Object::new(&mut self.pending);
-        self.members.netns(&mut object);
-        summary::summary(&mut object, counts);
-        drop(object);
+        self.members.summary(&mut Object::new(&mut self.pending), counts);
         self.end_object()
     }
 
@@ -169,6 +161,11 @@ impl Members<'_> {
         }
     }
 
+    fn summary(&self, object: &mut Object<'_>, counts: &Summary) {
+        netns(object, &self.place);
+        summary::summary(object, counts);
+    }
+
     pub(super) fn queues(&self, object: &mut Object<'_>, recv_queue: u32, send_queue: u32) {
         if self.show.queues == Queues::Shown {
             // The kernel's number is signed: what is destroyed may be one short.
@@ -188,15 +185,8 @@ impl Members<'_> {
         object.known("uid", uid);
         object.value("inode", inode.0);
         object.known("cookie", Some(cookie.0).filter(|cookie| *cookie != 0));
-        self.netns(object);
+        netns(object, &self.place);
         self.owners(object, inode);
-    }
-
-    pub(super) fn netns(&self, object: &mut Object<'_>) {
-        object.known("netns", self.netns.map(|netns| netns.0));
-        if let Some(name) = &self.netns_name {
-            object.bytes("netns_name", name);
-        }
     }
 
     fn owners(&self, object: &mut Object<'_>, inode: Inode) {

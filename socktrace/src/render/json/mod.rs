@@ -12,6 +12,7 @@ pub mod home;
 mod inet;
 pub mod listing;
 pub mod local;
+pub mod netns;
 pub mod owner;
 pub mod report;
 pub mod service;

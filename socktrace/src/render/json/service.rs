@@ -1,5 +1,6 @@
 //! A line of `socktrace listen`.
 
+use super::netns::netns;
 use super::owner::Extras;
 use super::write::Object;
 use super::{address, home, owner};
@@ -36,10 +37,7 @@ pub fn service(object: &mut Object<'_>, service: &Service, known: &Known<'_>) {
         Queue::Bytes(bytes) => object.value("queue_bytes", bytes),
     }
     object.value("uid", service.uid);
-    object.known("netns", service.place.id.map(|id| id.0));
-    if let Some(name) = &service.place.name {
-        object.bytes("netns_name", name);
-    }
+    netns(object, &service.place);
     if let Some(place) = &service.home {
         home::home(object, place);
     }
