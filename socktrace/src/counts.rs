@@ -6,12 +6,14 @@ use std::net::IpAddr;
 use rustc_hash::FxHashMap;
 
 use crate::filter::EphemeralPorts;
+use crate::netns::Place;
 use crate::owner::Owners;
 use crate::socket::{End, Inode, Socket, State, Table};
 
 /// What sockets are told apart by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
+    Netns,
     Netid,
     State,
     /// The process that holds it; of several, the one that the others inherited it from.
@@ -29,7 +31,8 @@ pub enum Key {
 }
 
 impl Key {
-    pub const ALL: [(Key, &'static str); 10] = [
+    pub const ALL: [(Key, &'static str); 11] = [
+        (Key::Netns, "netns"),
         (Key::Netid, "netid"),
         (Key::State, "state"),
         (Key::Process, "process"),
@@ -51,6 +54,8 @@ pub const MOST_KEYS: usize = 4;
 pub enum Part {
     /// Nothing is known under this key, or there is nothing.
     None,
+    /// An index into [`Counts::places`].
+    Netns(u32),
     Netid(Table),
     State(State),
     /// An index into [`Counts::processes`].
@@ -102,6 +107,8 @@ pub struct Counts<'a> {
     ephemeral: EphemeralPorts,
     groups: FxHashMap<Group, Count>,
     total: Count,
+    /// The network namespaces that were counted in; the sockets that come are of the last.
+    places: Vec<Place>,
     processes: Vec<(u32, Vec<u8>)>,
     process_of: FxHashMap<u32, u32>,
     names: Vec<Vec<u8>>,
@@ -109,11 +116,12 @@ pub struct Counts<'a> {
 }
 
 impl<'a> Counts<'a> {
-    /// `owners` tells the processes, if they are asked for.
+    /// `owners` tells the processes, if they are asked for; the sockets are of `place`.
     pub fn new(
         grouping: Grouping,
         owners: Option<&'a Owners>,
         ephemeral: EphemeralPorts,
+        place: Place,
     ) -> Counts<'a> {
         Counts {
             grouping,
@@ -121,11 +129,17 @@ impl<'a> Counts<'a> {
             ephemeral,
             groups: FxHashMap::default(),
             total: Count::default(),
+            places: vec![place],
             processes: Vec::new(),
             process_of: FxHashMap::default(),
             names: Vec::new(),
             name_of: FxHashMap::default(),
         }
+    }
+
+    /// What follows is of this network namespace.
+    pub fn enter(&mut self, place: Place) {
+        self.places.push(place);
     }
 
     pub fn add(&mut self, socket: &Socket<'_>) {
@@ -167,6 +181,11 @@ impl<'a> Counts<'a> {
         groups
     }
 
+    /// The network namespace with that index.
+    pub fn place(&self, index: u32) -> &Place {
+        &self.places[index as usize]
+    }
+
     /// The process with that index: its number and its name.
     pub fn process(&self, index: u32) -> (u32, &[u8]) {
         let (pid, comm) = &self.processes[index as usize];
@@ -180,6 +199,7 @@ impl<'a> Counts<'a> {
 
     fn part(&mut self, key: Key, socket: &Socket<'_>) -> Part {
         match key {
+            Key::Netns => Part::Netns(index(self.places.len())),
             Key::Netid => Part::Netid(socket.table()),
             Key::State => Part::State(socket.state()),
             Key::Process => self.process_part(socket.inode()),
@@ -257,7 +277,7 @@ fn index(len: usize) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::{Cookie, Family, Inet, InetEnd, InetExt, Timer};
+    use crate::socket::{Cookie, Family, Inet, InetEnd, InetExt, NetnsId, Timer};
 
     fn tcp(state: State, local: (&str, u16), peer: (&str, u16), inode: u32) -> Socket<'static> {
         let end = |(addr, port): (&str, u16)| InetEnd { addr: addr.parse().unwrap(), port };
@@ -281,7 +301,7 @@ mod tests {
     fn counted(by: &[Key], top: Option<usize>, owners: Option<&Owners>) -> Vec<(Vec<Part>, u64)> {
         let ephemeral = EphemeralPorts(32768..=60999);
         let grouping = Grouping { by: by.to_vec(), top };
-        let mut counts = Counts::new(grouping, owners, ephemeral);
+        let mut counts = Counts::new(grouping, owners, ephemeral, Place::default());
         for socket in [
             tcp(State::Listen, ("0.0.0.0", 80), ("0.0.0.0", 0), 1),
             tcp(State::Established, ("10.0.0.1", 80), ("10.0.0.2", 40000), 2),
@@ -319,6 +339,22 @@ mod tests {
         owners.add_descriptor(Inode(1), worker, 3);
         let by_process = counted(&[Key::Process], None, Some(&owners));
         assert_eq!(by_process, [(vec![Part::None], 3), (vec![Part::Process(0)], 2)]);
+    }
+
+    #[test]
+    fn namespaces_are_told_apart_by_the_place_that_was_entered() {
+        let place = |id| Place { id: Some(NetnsId(id)), name: None };
+        let grouping = Grouping { by: vec![Key::Netns], top: None };
+        let mut counts = Counts::new(grouping, None, EphemeralPorts(32768..=60999), place(7));
+        let socket = tcp(State::Listen, ("0.0.0.0", 80), ("0.0.0.0", 0), 1);
+        counts.add(&socket);
+        counts.enter(place(8));
+        counts.add(&socket);
+        counts.add(&socket);
+        let groups = counts.groups().into_iter();
+        let groups: Vec<_> = groups.map(|(group, count)| (group[0], count.sockets)).collect();
+        assert_eq!(groups, [(Part::Netns(1), 2), (Part::Netns(0), 1)]);
+        assert_eq!(counts.place(1), &place(8));
     }
 
     #[test]

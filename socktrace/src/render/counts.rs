@@ -6,6 +6,7 @@ use super::json::Object;
 use super::json::address::ip;
 use super::json::listing::Framing;
 use super::json::local::unix_name;
+use super::json::netns::netns;
 use super::listeners::Form;
 use super::record::Record;
 use super::show::Header;
@@ -15,6 +16,7 @@ use crate::changes as listed;
 use crate::counts::{Count, Counts, Key, Part};
 use crate::filter::Transport;
 use crate::names::Names;
+use crate::netns::Namespace;
 use crate::socket::Socket;
 
 /// Counts on their way to `out`, where they are written once all sockets are counted.
@@ -26,6 +28,11 @@ pub struct CountsListing<'a, 'w> {
 }
 
 impl CountsListing<'_, '_> {
+    /// What follows is of this network namespace.
+    pub fn enter(&mut self, namespace: &Namespace) {
+        self.counts.enter(namespace.place());
+    }
+
     pub fn socket(&mut self, socket: &Socket<'_>) {
         self.counts.add(socket);
     }
@@ -114,6 +121,7 @@ fn rows(counts: &Counts<'_>, names: &Names) -> Vec<(Vec<String>, Vec<String>)> {
 
 fn column(key: Key) -> &'static str {
     match key {
+        Key::Netns => "Netns",
         Key::Netid => "Netid",
         Key::State => "State",
         Key::Process => "Process",
@@ -147,6 +155,7 @@ fn text(part: Part, counts: &Counts<'_>, names: &Names) -> String {
     let mut out = Vec::new();
     match part {
         Part::None => out.push(b'-'),
+        Part::Netns(index) => escape::path(&mut out, &counts.place(index).label()),
         Part::Netid(table) => out.extend_from_slice(table.netid().as_bytes()),
         Part::State(state) => out.extend_from_slice(state.name().as_bytes()),
         Part::Process(index) => {
@@ -212,6 +221,7 @@ fn end_of(key: Key) -> Option<&'static str> {
 fn member(object: &mut Object<'_>, part: Part, counts: &Counts<'_>, names: &Names) {
     match part {
         Part::None => {}
+        Part::Netns(index) => netns(object, counts.place(index)),
         Part::Netid(table) => object.value("netid", table.netid()),
         Part::State(state) => object.value("state", state.name()),
         Part::Process(index) => {

@@ -30,8 +30,7 @@ impl Output<'_, '_> {
             Output::Columns(printer) => printer.enter(namespace),
             Output::Json(listing) => listing.enter(namespace),
             Output::Services(printer) => printer.enter(namespace),
-            // They are counted together.
-            Output::Counts(_) => {}
+            Output::Counts(listing) => listing.enter(namespace),
             Output::Recorder(recorder) => recorder.enter(namespace),
         }
     }

@@ -116,7 +116,7 @@ impl<'a> Tables<'a> {
         let mut tables = Tables {
             known,
             place: Place::here(),
-            states: Counts::new(by, Some(owners), ports),
+            states: Counts::new(by, Some(owners), ports, Place::here()),
             listeners: Listeners::default(),
             talkers: Talkers::new(top),
         };

@@ -28,7 +28,7 @@ use crate::filter::{
     self, Expr, FilterError, Listed, Lookup, Missing, Need, Surroundings, Verdict,
 };
 use crate::names::Names;
-use crate::netns::Namespace;
+use crate::netns::{Namespace, Place};
 use crate::owner::{Granularity, Owners, Wanted};
 use crate::procfs::summary::Summary;
 use crate::procfs::{ProcError, Skipped};
@@ -197,7 +197,7 @@ impl Session {
             View::Services => return Ok(Output::Services(ServicePrinter::new(out, form, known))),
             View::Counts(grouping) => {
                 let ports = self.names.ephemeral_ports().clone();
-                let counts = Counts::new(grouping.clone(), owners, ports);
+                let counts = Counts::new(grouping.clone(), owners, ports, Place::here());
                 return Ok(Output::Counts(CountsListing { out, counts, names: &self.names, form }));
             }
         }
