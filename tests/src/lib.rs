@@ -4,6 +4,7 @@
 //! of its own, [`process`] runs socktrace in it, [`wait`] awaits what it waits for.
 
 pub mod audit;
+pub mod cgroup;
 pub mod compare;
 pub mod driver;
 pub mod events;

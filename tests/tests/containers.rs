@@ -8,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
+use socktrace_tests::cgroup;
 use socktrace_tests::events::Events;
 use socktrace_tests::process::{Running, socktrace};
 use socktrace_tests::schema::Schema;
@@ -26,13 +27,6 @@ const LISTEN: &str = "
     $| = 1;
     print \"$port\\n\";
     <STDIN>;";
-
-/// The mounted cgroup2 hierarchy.
-fn hierarchy() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/mounts").ok()?;
-    let mut mounts = mounts.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-    mounts.find(|words| words.get(2) == Some(&"cgroup2")).map(|words| words[1].into())
-}
 
 /// A cgroup, with the folders above it that were made for it; gone when dropped.
 struct Cgroup {
@@ -219,7 +213,7 @@ fn cases() -> Vec<Case> {
 #[test]
 fn a_socket_is_told_with_its_container() {
     require_root!();
-    let Some(root) = hierarchy() else { skip!("cgroup2 is not mounted") };
+    let Some(root) = cgroup::hierarchy() else { skip!("cgroup2 is not mounted") };
     let schema = Schema::of_socktrace();
     for case in cases() {
         let cgroup = Cgroup::new(&root, &case.cgroup);
@@ -274,7 +268,7 @@ fn the_pid_inside_is_told_on_request() {
 #[test]
 fn an_event_is_told_with_the_container_of_its_owner() {
     require_root!();
-    let Some(root) = hierarchy() else { skip!("cgroup2 is not mounted") };
+    let Some(root) = cgroup::hierarchy() else { skip!("cgroup2 is not mounted") };
     let cgroup = Cgroup::new(&root, "lxc.payload.socktrace-traced");
     let schema = Schema::of_socktrace();
     let mut events = Events::start("life", &["-C", "container = socktrace-traced"]);

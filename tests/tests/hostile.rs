@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
+use socktrace_tests::cgroup;
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::socktrace;
 use socktrace_tests::{require_root, skip};
@@ -63,7 +64,7 @@ fn hold() -> Held {
     rustix::io::fcntl_setfd(&tcp, rustix::io::FdFlags::empty()).unwrap();
     let children: Vec<Child> = HOSTILE.iter().map(|name| sleeper(name)).collect();
     rustix::io::fcntl_setfd(&tcp, rustix::io::FdFlags::CLOEXEC).unwrap();
-    let group = hierarchy().map(|root| {
+    let group = cgroup::hierarchy().map(|root| {
         let group = root.join(OsStr::from_bytes(b"socktrace \x1b[31m\xff\"group"));
         let _ = fs::create_dir(&group);
         for child in &children {
@@ -107,15 +108,6 @@ fn sleeper(name: &[u8]) -> Child {
     let child = command.spawn().unwrap();
     fs::remove_dir_all(&folder).unwrap();
     child
-}
-
-fn hierarchy() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut words = line.split(' ').skip(1);
-        let path = words.next()?;
-        (words.next()? == "cgroup2").then(|| path.into())
-    })
 }
 
 fn print(arguments: &[&str]) -> Vec<u8> {

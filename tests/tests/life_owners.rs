@@ -2,9 +2,11 @@
 //! it, and says how it knows.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
+use socktrace_tests::cgroup;
 use socktrace_tests::driver::{Actor, Kind, join};
 use socktrace_tests::events::Events;
 use socktrace_tests::expect::{Life, is_here, learnt_of_acceptors, owned, without_cgroups};
@@ -202,16 +204,7 @@ fn the_cgroup_is_that_of_the_process() {
 
 /// The inode of the folder that the process is in.
 fn cgroup_id(actor: &Actor) -> Option<u64> {
-    use std::os::unix::fs::MetadataExt;
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    let root = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let path = fields.next()?;
-        (fields.next()? == "cgroup2").then_some(path)
-    })?;
-    let of = fs::read_to_string(format!("/proc/{}/cgroup", actor.pid)).ok()?;
-    let path = of.lines().find_map(|line| line.strip_prefix("0::"))?;
-    Some(fs::metadata(format!("{root}{path}")).ok()?.ino())
+    Some(fs::metadata(cgroup::of_process(actor.pid)?).ok()?.ino())
 }
 
 #[test]

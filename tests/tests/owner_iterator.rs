@@ -8,13 +8,13 @@ use std::net::{TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::linux::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::sync::mpsc::channel;
 use std::thread;
 
 use rustix::net::sockopt::socket_cookie;
 use rustix::thread::UnshareFlags;
 use socktrace::owner::iterator::{SocketDescriptor, SocketDescriptors};
+use socktrace_tests::cgroup;
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::require_root;
 
@@ -43,19 +43,6 @@ fn stat(number: usize) -> u64 {
     let text = fs::read_to_string("/proc/self/stat").unwrap();
     let (_, after_name) = text.rsplit_once(") ").unwrap();
     after_name.split(' ').nth(number - 3).unwrap().parse().unwrap()
-}
-
-/// The folder of this process in the hierarchy of cgroup2, if that is mounted.
-fn cgroup() -> Option<PathBuf> {
-    let groups = fs::read_to_string("/proc/self/cgroup").unwrap();
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
-    let root = mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let root = fields.next()?;
-        (fields.next()? == "cgroup2").then(|| PathBuf::from(root))
-    })?;
-    Some(root.join(path))
 }
 
 #[test]
@@ -88,7 +75,7 @@ fn each_field_is_what_the_kernel_says_elsewhere() {
             assert_eq!(found.start_ns / (1_000_000_000 / ticks), stat(22));
             let comm = fs::read("/proc/self/comm").unwrap();
             assert_eq!(found.comm.split(|b| *b == 0).next().unwrap(), comm.trim_ascii_end());
-            if let Some(folder) = cgroup() {
+            if let Some(folder) = cgroup::of_process(std::process::id()) {
                 assert_eq!(found.cgroup_id, fs::metadata(folder).unwrap().st_ino());
             }
         }

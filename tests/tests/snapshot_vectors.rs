@@ -1,8 +1,10 @@
 //! Golden listings: what the newest `ss` printed for a recorded dump, wherever this runs.
 
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use socktrace_tests::cgroup;
 use socktrace_tests::compare::{Case, Listing};
 use socktrace_tests::process::socktrace;
 use socktrace_tests::skip;
@@ -14,13 +16,8 @@ fn directory() -> PathBuf {
 /// The dump has one control group, the root, whose number 1 resolves to `/` where the root of
 /// cgroup2 is mounted and not hidden by a cgroup namespace.
 fn root_group_is_mounted() -> bool {
-    use std::os::unix::fs::MetadataExt;
-    let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts.lines().any(|line| {
-        let fields: Vec<&str> = line.split(' ').collect();
-        matches!(fields[..], [_, path, "cgroup2", ..]
-            if fs::metadata(path).is_ok_and(|metadata| metadata.ino() == 1))
-    })
+    let root = cgroup::hierarchy().and_then(|path| fs::metadata(path).ok());
+    root.is_some_and(|root| root.ino() == 1)
 }
 
 fn print(case: &Case) -> Listing {

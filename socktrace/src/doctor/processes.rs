@@ -64,7 +64,9 @@ fn first_descriptor(process: &Path) -> io::Result<()> {
 
 /// hidepid takes processes out of /proc altogether.
 fn hidden(root: &Path) -> Finding {
-    let mounts = fs::read_to_string(root.join("self/mounts")).unwrap_or_default();
+    // What else is mounted may have any name.
+    let mounts = fs::read(root.join("self/mounts")).unwrap_or_default();
+    let mounts = String::from_utf8_lossy(&mounts);
     let options = mounts.lines().find_map(|line| {
         let mut words = line.split(' ');
         (words.nth(1) == Some("/proc") && words.next() == Some("proc")).then(|| words.next())?

@@ -10,6 +10,7 @@ use std::thread;
 
 use super::Holder;
 use super::tcp::{address, bind};
+use crate::cgroup;
 use crate::sys::{fork, open, own_as, pair, rename_self, set};
 
 const NAMES: [&CStr; 11] = [
@@ -63,7 +64,7 @@ pub(super) fn populate(holder: &mut Holder) -> io::Result<()> {
 
 /// Sockets of a control group of their own, and of one that has been removed since.
 pub(super) fn in_cgroups(holder: &mut Holder) -> io::Result<Option<PathBuf>> {
-    let Some(hierarchy) = unified_hierarchy() else { return Ok(None) };
+    let Some(hierarchy) = cgroup::hierarchy() else { return Ok(None) };
     let group = |kind: &str| hierarchy.join(format!("socktrace-{kind}-{}", std::process::id()));
     let (living, dead) = (group("living"), group("dead"));
     let enter = |group: &Path| fs::write(group.join("cgroup.procs"), "0");
@@ -80,16 +81,6 @@ pub(super) fn in_cgroups(holder: &mut Holder) -> io::Result<Option<PathBuf>> {
     enter(&hierarchy)?;
     fs::remove_dir(&dead)?;
     Ok(Some(living))
-}
-
-/// Where the hierarchy of cgroup2 is mounted.
-fn unified_hierarchy() -> Option<PathBuf> {
-    let mounts = fs::read_to_string("/proc/self/mounts").ok()?;
-    mounts.lines().find_map(|line| {
-        let mut fields = line.split(' ').skip(1);
-        let path = fields.next()?;
-        (fields.next()? == "cgroup2").then(|| path.into())
-    })
 }
 
 fn listener(port: u16) -> io::Result<OwnedFd> {
