@@ -93,7 +93,7 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(left, whole, "{expr}");
     expr.states();
     filter::probe(&expr);
-    let _ = filter::Explained(&expr).to_string();
+    let _ = filter::Explained { expr: &expr, tables: scope.tables }.to_string();
     for ops in [KernelOps::ALL, KernelOps::BASIC] {
         filter::compile(&expr, ops);
     }
