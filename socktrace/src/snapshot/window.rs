@@ -10,7 +10,7 @@ use anyhow::Context;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::{CANNOT_WRITE, Session, SnapshotError};
-use crate::cli::plan::Select;
+use crate::cli::select::Select;
 use crate::event::{self, Event, Life, Protocol, ResetReason, What};
 use crate::filter::{Missing, Occurred};
 use crate::live::signals::HeldSignals;
