@@ -14,8 +14,7 @@ use crate::diagnose::evidence::{Evidence, HostSettings, Traced, Watch};
 use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
 use crate::diagnose::gather::{Recorder, Watcher, of_the_host};
 use crate::diagnose::judge;
-use crate::diagnose::rule::{Needs, Overrides, Rule};
-use crate::diagnose::rules::OF_THE_HOST;
+use crate::diagnose::rule::{Needs, Of, Overrides, Rule};
 use crate::netns::{self, Namespace};
 use crate::owner::{self, Owners, Source, Wanted};
 use crate::procfs;
@@ -47,11 +46,7 @@ pub enum Format {
 
 impl AuditPlan {
     fn wants_tracing(&self) -> bool {
-        // Some rules use events where there are any.
-        const BETTER: [&str; 3] = ["churn", "ephemeral-ports", "retransmits"];
-        let uses =
-            |rule: &&'static Rule| rule.needs == Needs::Tracing || BETTER.contains(&rule.name);
-        self.rules.iter().any(uses)
+        self.rules.iter().any(|rule| rule.needs.uses_events())
     }
 }
 
@@ -82,7 +77,7 @@ pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option
         write(&mut text, &plan, &audited, namespace, style);
         worst = worst.max(audited.findings.first().map(|finding| finding.severity));
         // The host is judged once.
-        plan.rules.retain(|rule| !OF_THE_HOST.contains(&rule.name));
+        plan.rules.retain(|rule| rule.of != Of::Host);
         Ok(())
     })?;
     out.write_all(&text).and_then(|()| out.flush()).context("cannot write the report")?;
@@ -331,7 +326,7 @@ fn unseen(
     let rules = plan.rules.iter().filter(|rule| rule.needs == Needs::Tracing);
     let tracing = rules.map(|rule| rule.name).collect::<Vec<_>>().join(", ");
     if plan.watch.is_none() {
-        let rules = plan.rules.iter().filter(|rule| rule.needs != Needs::Snapshot);
+        let rules = plan.rules.iter().filter(|rule| rule.needs.takes_a_watch());
         let names = ["rates and growth"].into_iter().chain(rules.map(|rule| rule.name));
         let names = names.collect::<Vec<_>>().join(", ");
         let one = if plan.netns == Scope::All { ", of one namespace (-N)" } else { "" };

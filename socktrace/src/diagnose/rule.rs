@@ -11,6 +11,7 @@ pub struct Rule {
     /// What it finds, in a sentence.
     pub finds: &'static str,
     pub needs: Needs,
+    pub of: Of,
     pub thresholds: &'static [Threshold],
     /// Why it matters.
     pub why: &'static str,
@@ -23,6 +24,8 @@ pub struct Rule {
 pub enum Needs {
     /// One look, or two a moment apart.
     Snapshot,
+    /// The same; with events it sees more.
+    SnapshotOrEvents,
     /// `--for`.
     Watch,
     /// `--for`, and the privilege to trace.
@@ -33,10 +36,27 @@ impl Needs {
     pub fn name(self) -> &'static str {
         match self {
             Needs::Snapshot => "a snapshot",
+            Needs::SnapshotOrEvents => "a snapshot; --for tells more",
             Needs::Watch => "--for",
             Needs::Tracing => "--for, and the privilege to trace",
         }
     }
+
+    pub fn uses_events(self) -> bool {
+        matches!(self, Needs::SnapshotOrEvents | Needs::Tracing)
+    }
+
+    pub fn takes_a_watch(self) -> bool {
+        matches!(self, Needs::Watch | Needs::Tracing)
+    }
+}
+
+/// What a rule judges.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Namespace,
+    /// The whole host, whatever the namespace.
+    Host,
 }
 
 pub struct Threshold {

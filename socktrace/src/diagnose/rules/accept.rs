@@ -4,13 +4,14 @@ use crate::diagnose::evidence::{Doing, Tcp};
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, counted, end, grouped, named, owners,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::socket::State;
 
 pub(super) static ACCEPT_QUEUE: Rule = Rule {
     name: "accept-queue",
     finds: "a listener whose queue of connections to accept is full, or nearly so",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "full-percent",
@@ -176,6 +177,7 @@ pub(super) static SYN_BACKLOG: Rule = Rule {
     name: "syn-backlog",
     finds: "handshakes that pile up at a listener, SYN cookies, dropped SYNs",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "full-percent",

@@ -5,12 +5,13 @@ use crate::diagnose::evidence::Destination;
 use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, end, filter_host, grouped, named, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold};
 
 pub(super) static CHURN: Rule = Rule {
     name: "churn",
     finds: "short connections to one destination that a pool would save",
-    needs: Needs::Snapshot,
+    needs: Needs::SnapshotOrEvents,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "rate",

@@ -6,13 +6,14 @@ use crate::diagnose::evidence::Tcp;
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, counted, end, grouped, named, owners, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::socket::State;
 
 pub(super) static CLOSE_WAIT: Rule = Rule {
     name: "close-wait",
     finds: "a process that does not close connections which its peers have closed",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "age",

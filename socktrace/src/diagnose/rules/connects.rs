@@ -7,13 +7,14 @@ use crate::diagnose::evidence::{ConnectError, Evidence, FailedConnects, Tcp};
 use crate::diagnose::finding::{
     Finding, Owner, Severity, Table, Value, counted, end, named, owners, owners_of_all, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold};
 use crate::socket::{InetEnd, State};
 
 pub(super) static CONNECT_FAILED: Rule = Rule {
     name: "connect-failed",
     finds: "connects that fail, by destination, error and process",
     needs: Needs::Tracing,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "count",
@@ -140,6 +141,7 @@ pub(super) static CONNECT_UNANSWERED: Rule = Rule {
     name: "connect-unanswered",
     finds: "connects whose SYN is not answered",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "retries",

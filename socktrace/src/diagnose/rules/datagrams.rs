@@ -4,13 +4,14 @@ use crate::diagnose::evidence::{Datagram, NetlinkReceiver, UnixListener};
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, bytes, counted, end, grouped, named, owners,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::render::escape;
 
 pub(super) static UDP_DROPS: Rule = Rule {
     name: "udp-drops",
     finds: "a UDP socket whose receive buffer overflows",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "drops",
@@ -88,6 +89,7 @@ pub(super) static UNIX_ACCEPT_QUEUE: Rule = Rule {
     name: "unix-accept-queue",
     finds: "a UNIX listener whose queue of connections to accept is full",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[Threshold {
         name: "full-percent",
         value: 90.0,
@@ -143,6 +145,7 @@ pub(super) static NETLINK_DROPS: Rule = Rule {
     name: "netlink-drops",
     finds: "a NETLINK socket that missed messages of the kernel",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[Threshold {
         name: "drops",
         value: 1.0,

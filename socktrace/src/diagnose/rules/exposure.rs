@@ -7,13 +7,14 @@ use crate::diagnose::evidence::{ConnectError, Evidence, Tcp, Traced};
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, counted, end, named, owners,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold};
 use crate::socket::InetEnd;
 
 pub(super) static LOOPBACK_ONLY: Rule = Rule {
     name: "loopback-only",
     finds: "a service that listens on loopback only, while others ask for it elsewhere",
     needs: Needs::Tracing,
+    of: Of::Namespace,
     thresholds: &[Threshold {
         name: "refused",
         value: 1.0,
@@ -153,6 +154,7 @@ pub(super) static EXPOSED: Rule = Rule {
     name: "exposed",
     finds: "a database or debugger that listens on every address",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[Threshold {
         name: "public-addresses",
         value: 1.0,

@@ -7,12 +7,13 @@ use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, counted, filter_host, grouped, named,
     owners_of_all,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 
 pub(super) static RETRANSMITS: Rule = Rule {
     name: "retransmits",
     finds: "segments lost and sent again, by peer and interface, spurious ones told apart",
-    needs: Needs::Snapshot,
+    needs: Needs::SnapshotOrEvents,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "percent",

@@ -18,9 +18,6 @@ mod tests;
 
 use super::rule::Rule;
 
-/// Rules about the whole host, whatever the namespace.
-pub const OF_THE_HOST: [&str; 3] = ["host-descriptors", "tcp-memory", "orphans"];
-
 /// Every rule, causes before what follows from them.
 pub static RULES: &[&Rule] = &[
     &accept::ACCEPT_QUEUE,

@@ -4,12 +4,13 @@ use crate::diagnose::evidence::Executable;
 use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, counted, end, named, owners,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold};
 
 pub(super) static DELETED_EXECUTABLE: Rule = Rule {
     name: "deleted-executable",
     finds: "a listener whose program is no longer on disk",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[],
     why: "After an upgrade the old code, with its holes, runs on. A program that is nowhere on disk \
           cannot be restarted, and nobody can look at it: malware hides so too.",
@@ -57,6 +58,7 @@ pub(super) static UNOWNED_LISTENER: Rule = Rule {
     name: "unowned-listener",
     finds: "a listener that no process has",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[Threshold {
         name: "refused",
         value: 3.0,
@@ -110,6 +112,7 @@ pub(super) static LISTENER_UID: Rule = Rule {
     name: "listener-uid",
     finds: "a port of the system that is served by a user who logs in",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "first-user",

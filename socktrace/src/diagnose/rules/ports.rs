@@ -5,13 +5,14 @@ use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, counted, end, filter_host, grouped, named,
     owners_of_all,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::socket::{InetEnd, State};
 
 pub(super) static EPHEMERAL_PORTS: Rule = Rule {
     name: "ephemeral-ports",
     finds: "a destination towards which the local ports run out",
-    needs: Needs::Snapshot,
+    needs: Needs::SnapshotOrEvents,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "warning-percent",
@@ -137,6 +138,7 @@ pub(super) static TIME_WAIT: Rule = Rule {
     name: "time-wait",
     finds: "a pile of TIME-WAIT, and whether it does any harm",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "count",

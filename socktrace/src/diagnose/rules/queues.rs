@@ -4,13 +4,14 @@ use crate::diagnose::evidence::{Evidence, Tcp};
 use crate::diagnose::finding::{
     Finding, Severity, Sure, Table, Value, bytes, end, grouped, named, owners, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::socket::{State, TimerKind};
 
 pub(super) static SLOW_READER: Rule = Rule {
     name: "slow-reader",
     finds: "a process that reads its sockets more slowly than the peers send",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "bytes",
@@ -174,6 +175,7 @@ pub(super) static ZERO_WINDOW: Rule = Rule {
     name: "zero-window",
     finds: "a peer whose window is closed: it does not read",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "probes",
@@ -291,6 +293,7 @@ pub(super) static STUCK_SENDER: Rule = Rule {
     name: "stuck-sender",
     finds: "data that is sent again and again and never acknowledged",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "silence",
@@ -364,6 +367,7 @@ pub(super) static RECEIVER_LIMITED: Rule = Rule {
     name: "receiver-limited",
     finds: "connections that are slow because the peer's window is small",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: LIMITED,
     why: "The sender had data and the network had room, but the peer's window did not: the peer \
           reads slowly, or its buffer is smaller than what the path can hold.",
@@ -378,6 +382,7 @@ pub(super) static SEND_BUFFER_LIMITED: Rule = Rule {
     name: "send-buffer-limited",
     finds: "connections that are slow because the send buffer is small",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: LIMITED,
     why: "The network and the peer had room, but the send buffer did not hold enough data for the \
           time until it is acknowledged.",

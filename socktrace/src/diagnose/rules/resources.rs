@@ -4,13 +4,14 @@ use crate::diagnose::evidence::{Process, Tcp};
 use crate::diagnose::finding::{
     Finding, Owner, Severity, Sure, Table, Value, bytes, counted, grouped, named, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::socket::State;
 
 pub(super) static PROCESS_DESCRIPTORS: Rule = Rule {
     name: "process-descriptors",
     finds: "a process with sockets that has nearly all of its descriptors in use",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "warning-percent",
@@ -61,6 +62,7 @@ pub(super) static DESCRIPTOR_GROWTH: Rule = Rule {
     name: "descriptor-growth",
     finds: "a process with sockets that opens descriptors and closes none",
     needs: Needs::Watch,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "count",
@@ -169,6 +171,7 @@ pub(super) static HOST_DESCRIPTORS: Rule = Rule {
     name: "host-descriptors",
     finds: "a host that has nearly all of its file handles in use",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "warning-percent",
@@ -209,6 +212,7 @@ pub(super) static TCP_MEMORY: Rule = Rule {
     name: "tcp-memory",
     finds: "buffers of TCP that come near net.ipv4.tcp_mem",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "pressure-percent",

@@ -7,13 +7,14 @@ use crate::diagnose::evidence::Tcp;
 use crate::diagnose::finding::{
     Finding, Severity, Table, counted, filter_host, grouped, named, owners, span,
 };
-use crate::diagnose::rule::{Case, Needs, Rule, Threshold, percent};
+use crate::diagnose::rule::{Case, Needs, Of, Rule, Threshold, percent};
 use crate::socket::State;
 
 pub(super) static ORPHANS: Rule = Rule {
     name: "orphans",
     finds: "connections that no process has any more and that the kernel still has to end",
     needs: Needs::Snapshot,
+    of: Of::Host,
     thresholds: &[
         Threshold {
             name: "count",
@@ -96,6 +97,7 @@ pub(super) static FIN_WAIT_2: Rule = Rule {
     name: "fin-wait-2",
     finds: "connections shut down here and kept open, which the peers do not close",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "age",
@@ -123,6 +125,7 @@ pub(super) static LAST_ACK: Rule = Rule {
     name: "last-ack",
     finds: "connections that wait for the ACK of their last FIN",
     needs: Needs::Snapshot,
+    of: Of::Namespace,
     thresholds: &[
         Threshold {
             name: "age",
