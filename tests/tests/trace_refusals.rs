@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use rustix::thread::CapabilitySet;
+use socktrace_tests::cgroup::MemoryGroup;
 use socktrace_tests::process::{Running, socktrace, with_empty, with_file, without_capabilities};
-use socktrace_tests::require_root;
+use socktrace_tests::{require_root, skip};
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -137,4 +138,18 @@ fn a_kernel_without_a_field_is_refused_by_that_name() {
     let (line, log) = of_refused_program(&without);
     assert!(line.contains("lack a field that the program transition reads"), "{line}");
     assert!(log.len() > 2, "{log:#?}");
+}
+
+#[test]
+fn who_may_not_use_enough_memory_hears_of_it_before_the_kernel_kills() {
+    require_root!();
+    let Some(group) = MemoryGroup::with_limit(24 << 20) else {
+        skip!("no control group here has a limit of memory");
+    };
+    let mut command = trace();
+    group.hold(&mut command);
+    let finished = Running::start(command).finish();
+    assert_ne!(finished.status.code(), Some(0), "{finished:?}");
+    let Some(first) = finished.stderr.first() else { panic!("nothing was said: {finished:?}") };
+    assert!(first.contains("limited to 24 MB, and a trace takes 54"), "{finished:?}");
 }

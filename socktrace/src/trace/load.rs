@@ -14,6 +14,7 @@ use rustix::time::{ClockId, clock_getres};
 use socktrace_common::Tally;
 use socktrace_common::probe::Probe;
 
+use super::allowance;
 use super::bpf_log::{BpfLog, LogLevel};
 use super::decode::{Decoder, Record};
 use super::generations::Generations;
@@ -23,6 +24,7 @@ use super::refusal::{self, Circumstances, Refusal};
 use super::seed::Seeding;
 use crate::event::{Family, ResetReason};
 use crate::names::cgroup_mount_point;
+use crate::procfs;
 use crate::say::complain;
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/socktrace.bpf.o");
@@ -161,6 +163,9 @@ impl Tracer {
     /// look for the sockets that are older.
     pub fn start(plan: &TracePlan) -> Result<(Tracer, Option<Seeding>), Refusal> {
         refusal::check_capabilities()?;
+        if let Some(shortage) = allowance::shortage(plan.ring_size, &procfs::root()) {
+            complain(&shortage);
+        }
         let bytes = KernelTypes::bytes().map_err(|_| Refusal::NoBtf)?;
         let unreadable =
             |reason| Refusal::Other { what: "cannot read /sys/kernel/btf/vmlinux", reason };

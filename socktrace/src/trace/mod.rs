@@ -3,6 +3,7 @@
 //! The programs and all that belongs to them end with the [`Tracer`], or with the process, however
 //! it ends: nothing is pinned. This module does not know how an event is shown.
 
+mod allowance;
 mod bpf_log;
 mod decode;
 mod generations;

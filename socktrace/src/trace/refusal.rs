@@ -50,8 +50,10 @@ pub enum Refusal {
          `ulimit -l unlimited`, a smaller --ring-size, or Linux 5.11, which does not count it"
     )]
     LockedMemory,
-    #[error("there is not enough memory for a ring of that size: choose a smaller --ring-size")]
-    Memory,
+    #[error(
+        "there is not enough memory for the map {map}: give it more, or choose a smaller --ring-size"
+    )]
+    Memory { map: String },
     #[error("the kernel refuses the program {program}: {reason}")]
     Verifier { program: String, reason: String },
     #[error("{what}: {reason}")]
@@ -128,7 +130,7 @@ fn of_map(name: &str, error: &io::Error, circumstances: Circumstances) -> Refusa
     match error.raw_os_error() {
         Some(libc::EPERM) if circumstances.maps_are_locked_memory => Refusal::LockedMemory,
         Some(libc::EPERM) => denied(circumstances),
-        Some(libc::ENOMEM | libc::E2BIG) => Refusal::Memory,
+        Some(libc::ENOMEM | libc::E2BIG) => Refusal::Memory { map: name.to_owned() },
         Some(libc::EINVAL) if name == "RECORDS" => {
             Refusal::NoMapType { what: "ring buffer", since: "5.8" }
         }
@@ -301,7 +303,7 @@ mod tests {
         for (name, error, circumstances, refusal) in [
             ("RECORDS", libc::EPERM, OLD, Refusal::LockedMemory),
             ("RECORDS", libc::EPERM, FREE, Refusal::NotOfTheHost),
-            ("RECORDS", libc::ENOMEM, FREE, Refusal::Memory),
+            ("RECORDS", libc::ENOMEM, FREE, Refusal::Memory { map: "RECORDS".to_owned() }),
             (
                 "RECORDS",
                 libc::EINVAL,
@@ -348,7 +350,7 @@ mod tests {
             Refusal::Lockdown,
             Refusal::LockedMemory,
             Refusal::NotOfTheHost,
-            Refusal::Memory,
+            Refusal::Memory { map: "RECORDS".to_owned() },
         ] {
             assert_eq!(refusal.to_string().lines().count(), 1);
         }
