@@ -18,7 +18,7 @@ impl Counters {
             match fs::read_to_string(file.path()) {
                 Ok(text) if file == NetFile::Sockstat => counters.add_words(&text),
                 Ok(text) => counters.add_paired(&text),
-                Err(source) => problems.push(ProcError::Read { path: file.path(), source }),
+                Err(error) => problems.push(ProcError::Read { path: file.path(), error }),
             }
         }
         (counters, problems)

@@ -141,8 +141,8 @@ fn variable_value(name: &str) -> Option<OsString> {
 /// Why a text file could not be listed.
 #[derive(Debug, thiserror::Error)]
 pub enum ProcError {
-    #[error("cannot read {}: {source}", path.display())]
-    Read { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {error}", path.display())]
+    Read { path: PathBuf, error: io::Error },
     #[error(transparent)]
     Sink(#[from] anyhow::Error),
 }
@@ -165,7 +165,7 @@ fn lines(
         Err(error) if error.kind() == io::ErrorKind::NotFound && !file.is_substituted() => {
             return Ok(Skipped::default());
         }
-        Err(source) => return Err(ProcError::Read { path: file.path(), source }),
+        Err(error) => return Err(ProcError::Read { path: file.path(), error }),
     };
     lines_of(BufReader::with_capacity(64 * 1024, opened), each)
         .map_err(|error| error.at(|| file.path()))
@@ -184,7 +184,7 @@ enum LinesError {
 impl LinesError {
     fn at(self, path: impl FnOnce() -> PathBuf) -> ProcError {
         match self {
-            LinesError::Read(source) => ProcError::Read { path: path(), source },
+            LinesError::Read(error) => ProcError::Read { path: path(), error },
             LinesError::Other(error) => error,
         }
     }

@@ -36,8 +36,8 @@ impl Summary {
     pub fn read() -> (Summary, Vec<ProcError>) {
         let mut problems = Vec::new();
         let mut text = |file: NetFile| {
-            fs::read(file.path()).unwrap_or_else(|source| {
-                problems.push(ProcError::Read { path: file.path(), source });
+            fs::read(file.path()).unwrap_or_else(|error| {
+                problems.push(ProcError::Read { path: file.path(), error });
                 Vec::new()
             })
         };
