@@ -38,8 +38,8 @@ struct Typed {
     #[arg(short = 'N', long, value_name = "NAME", conflicts_with = "all_netns")]
     net: Option<OsString>,
 
-    /// Audit all network namespaces, one after the other
-    #[arg(long, conflicts_with = "watch")]
+    /// Audit all network namespaces, each by itself
+    #[arg(long)]
     all_netns: bool,
 
     /// Print a JSON object (docs/schema.md), or one for each namespace

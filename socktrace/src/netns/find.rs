@@ -28,7 +28,7 @@ pub(super) const WAYS: usize = 4;
 const ENTRIES: usize = 32 << 10;
 
 /// A network namespace that was found.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Namespace {
     pub id: NetnsId,
     /// The name that `ip netns` gave it, or that of the container or pod whose it is. Any bytes.
@@ -37,7 +37,7 @@ pub struct Namespace {
 }
 
 /// How to come to a namespace.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Way {
     /// The file of a task.
     Task(PathBuf),

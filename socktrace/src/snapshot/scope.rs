@@ -27,6 +27,12 @@ pub(crate) fn enter(scope: &Scope, homes: &Homes) -> Result<()> {
     Ok(())
 }
 
+/// The namespace that this is in, held.
+pub(crate) fn here() -> Result<OwnedFd> {
+    let file = File::open("/proc/thread-self/ns/net");
+    Ok(file.context("cannot open the network namespace of this process")?.into())
+}
+
 /// Calls `each` in each namespace of the scope; where it is only one, without naming it.
 pub(crate) fn each(
     scope: &Scope,
@@ -41,9 +47,7 @@ pub(crate) fn each(
     if let Some(error) = without_sockets {
         complain(&format!("network namespaces that only a socket keeps were not found: {error}"));
     }
-    let here: OwnedFd = File::open("/proc/thread-self/ns/net")
-        .context("cannot open the network namespace of this process")?
-        .into();
+    let home = here()?;
     let mut skipped = Skipped { refused, ..Skipped::default() };
     let mut result = Ok(());
     let mut has_left = false;
@@ -58,7 +62,7 @@ pub(crate) fn each(
         }
     }
     if has_left {
-        netns::move_into(&here)
+        netns::move_into(&home)
             .context("cannot return to the network namespace of this process")?;
     }
     skipped.say();

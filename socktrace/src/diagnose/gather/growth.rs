@@ -11,7 +11,7 @@ use crate::diagnose::evidence::Growth;
 use crate::owner::{Owners, Ticks};
 
 /// The processes that there were at the first look.
-pub(super) struct Growing {
+pub struct Growing {
     root: PathBuf,
     began: Ticks,
     processes: FxHashMap<u32, Growth>,
@@ -19,7 +19,7 @@ pub(super) struct Growing {
 
 impl Growing {
     /// Looks for the first time.
-    pub(super) fn start(root: &Path) -> Growing {
+    pub fn start(root: &Path) -> Growing {
         let began = Ticks::now();
         let number = |name: std::ffi::OsString| name.to_str()?.parse().ok();
         let pids = fs::read_dir(root).into_iter().flatten().flatten();
@@ -31,7 +31,7 @@ impl Growing {
     }
 
     /// Looks again.
-    pub(super) fn look(&mut self) {
+    pub fn look(&mut self) {
         let root = &self.root;
         self.processes.retain(|pid, growth| {
             let count = descriptors(&root.join(pid.to_string()));

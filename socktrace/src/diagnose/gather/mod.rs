@@ -9,20 +9,19 @@ mod settings;
 mod tcp;
 mod traced;
 
+pub use growth::Growing;
 pub use settings::of_the_host;
-pub use traced::Recorder;
+pub use traced::{Recorded, Recorder};
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::Result;
 use rustc_hash::FxHashMap;
 
-use self::growth::Growing;
 use self::look::Look;
 use super::evidence::{Earlier, Evidence, HostSettings, Settings, Traced, Watch};
 use crate::container::Homes;
 use crate::owner::Owners;
-use crate::procfs;
 use crate::socket::{Cookie, Inode, State};
 
 /// After how long a look that saw something suspicious is repeated: long enough to tell what waits
@@ -35,7 +34,8 @@ const LOOKS_BETWEEN: u32 = 9;
 /// A look may take this share of the time until the next.
 const LOAD: u32 = 20;
 
-/// A watch in progress: what was seen so far, in as little as the rules need.
+/// A watch in progress in one network namespace: what was seen so far, in as little as the rules
+/// need.
 pub struct Watcher {
     asked: bool,
     settings: Settings,
@@ -45,16 +45,12 @@ pub struct Watcher {
     looks: u32,
     memory: FxHashMap<Cookie, Earlier>,
     unix_waiting: FxHashMap<Inode, u32>,
-    /// If somebody asked to watch.
-    growing: Option<Growing>,
-    cost: Duration,
 }
 
 impl Watcher {
     /// Looks for the first time. `asked` says whether somebody asked to watch, so that rates will
     /// be claimed. `host` is from before another namespace was entered, where less is to be seen.
     pub fn start(asked: bool, host: HostSettings) -> Result<Watcher> {
-        let began = Instant::now();
         let settings = settings::read();
         let first = Look::take(&settings, None)?;
         let memory =
@@ -62,20 +58,7 @@ impl Watcher {
         let unix_waiting =
             first.unix_listeners.iter().map(|socket| (socket.inode, socket.waiting)).collect();
         let last = first.clone();
-        let growing = asked.then(|| Growing::start(&procfs::root()));
-        let cost = began.elapsed();
-        Ok(Watcher {
-            asked,
-            settings,
-            host,
-            first,
-            last,
-            looks: 1,
-            memory,
-            unix_waiting,
-            growing,
-            cost,
-        })
+        Ok(Watcher { asked, settings, host, first, last, looks: 1, memory, unix_waiting })
     }
 
     /// When to look again, if nobody asked to watch: only if something may be wrong or may just be
@@ -94,16 +77,10 @@ impl Watcher {
         })
     }
 
-    /// How far apart the looks of a watch of this length are.
-    pub fn interval(&self, span: Duration) -> Duration {
-        (span / (LOOKS_BETWEEN + 1)).max(self.cost * LOAD).max(Duration::from_millis(200))
-    }
-
     /// Looks again.
     pub fn look(&mut self) -> Result<()> {
         self.last = Look::take(&self.settings, Some(&self.first))?;
         self.looks += 1;
-        self.growing.iter_mut().for_each(Growing::look);
         // What is not kept any more has become quiet.
         let now: FxHashMap<Cookie, (u32, u32)> = (self.last.tcp.kept.iter())
             .map(|socket| (socket.cookie, (socket.recv_q, socket.send_q)))
@@ -121,19 +98,14 @@ impl Watcher {
     }
 
     /// Adds what the processes and settings tell, and ends the watch.
-    pub fn finish(self, traced: Option<Traced>, owners: &Owners, homes: &Homes) -> Evidence {
-        let Watcher {
-            asked,
-            settings,
-            host,
-            first,
-            last,
-            looks,
-            memory,
-            unix_waiting,
-            growing,
-            ..
-        } = self;
+    pub fn finish(
+        self,
+        traced: Option<Traced>,
+        growing: Option<&Growing>,
+        owners: &Owners,
+        homes: &Homes,
+    ) -> Evidence {
+        let Watcher { asked, settings, host, first, last, looks, memory, unix_waiting } = self;
         let span = last.at.duration_since(first.at);
         let mut evidence = Evidence {
             watch: Watch { span, looks, asked },
@@ -178,10 +150,15 @@ impl Watcher {
         }
         processes::add(&mut evidence, owners, homes);
         for process in evidence.processes.known.values_mut() {
-            process.growth = growing.as_ref().and_then(|all| all.of(process.pid, owners));
+            process.growth = growing.and_then(|all| all.of(process.pid, owners));
         }
         evidence
     }
+}
+
+/// How far apart the looks of a watch of this length are, when each costs so much.
+pub fn interval(span: Duration, cost: Duration) -> Duration {
+    (span / (LOOKS_BETWEEN + 1)).max(cost * LOAD).max(Duration::from_millis(200))
 }
 
 impl Look {

@@ -9,8 +9,7 @@ use crate::diagnose::evidence::{
     Churn, ConnectError, FailedConnects, Resets, Retransmits, Traced, Worker,
 };
 use crate::event::{Direction, End, Event, Life, Opener, Owner, Resent, Subject, What};
-use crate::netns;
-use crate::socket::{InetEnd, State};
+use crate::socket::{InetEnd, NetnsId, State};
 use crate::trace::{
     LogLevel, Losses, Record, Refusal, RingSize, Seeding, TracePlan, Tracer, Wanted,
 };
@@ -25,26 +24,33 @@ pub struct Recorder {
     tracer: Tracer,
     /// Goes on in the background: it ends with the trace.
     _seeding: Option<Seeding>,
-    here: Option<u32>,
+    only: Option<NetnsId>,
     sums: Sums,
+}
+
+/// What a trace came to.
+pub struct Recorded {
+    sums: Sums,
+    lost: u64,
 }
 
 type Place = (InetEnd, Option<Worker>);
 
+/// The sums, each with the namespace of its sockets; 0 where the kernel does not tell it.
 #[derive(Default)]
 struct Sums {
-    failed: FxHashMap<(Place, ConnectError, bool), u64>,
-    churn: FxHashMap<Place, (u64, Duration)>,
-    retransmits: FxHashMap<(IpAddr, Option<Worker>), (u64, u64)>,
+    failed: FxHashMap<(NetnsId, Place, ConnectError), u64>,
+    churn: FxHashMap<(NetnsId, Place), (u64, Duration)>,
+    retransmits: FxHashMap<(NetnsId, IpAddr, Option<Worker>), (u64, u64)>,
     /// By local end, peer, whether it was sent, and whether there was no socket.
-    resets: FxHashMap<(InetEnd, IpAddr, bool, bool), u64>,
+    resets: FxHashMap<(NetnsId, InetEnd, IpAddr, bool, bool), u64>,
     beyond: u64,
 }
 
 impl Recorder {
-    /// Attaches: what happens from here on counts, in all network namespaces, because a client of
-    /// this one may be in another.
-    pub fn start() -> Result<Recorder, Refusal> {
+    /// Attaches: what happens from here on counts, if need be in `only` that namespace. Of connects
+    /// that fail those of all count, because the client of a service may be elsewhere.
+    pub fn start(only: Option<NetnsId>) -> Result<Recorder, Refusal> {
         let (tracer, seeding) = Tracer::start(&TracePlan {
             wanted: Wanted::Digest,
             netns: None,
@@ -54,44 +60,90 @@ impl Recorder {
             log: LogLevel::Off,
             verifier_log: false,
         })?;
-        let here = netns::current().and_then(|id| u32::try_from(id.0).ok());
-        Ok(Recorder { tracer, _seeding: seeding, here, sums: Sums::default() })
+        Ok(Recorder { tracer, _seeding: seeding, only, sums: Sums::default() })
     }
 
     /// Takes what has happened.
     pub fn drain(&mut self) {
         while let Some(record) = self.tracer.next_record() {
             if let Record::Event(event) = record {
-                self.sums.add(&event, self.here);
+                self.sums.add(&event, self.only);
             }
         }
     }
 
-    /// Detaches, and adds up.
-    pub fn finish(mut self) -> Traced {
+    /// Detaches.
+    pub fn finish(mut self) -> Recorded {
         self.tracer.detach();
         self.drain();
         let lost = self.tracer.losses().map_or(0, |losses: Losses| losses.lost());
-        self.sums.traced(lost)
+        Recorded { lost: lost + self.sums.beyond, sums: self.sums }
     }
 }
 
+impl Recorded {
+    /// What happened in a namespace, and which connects failed elsewhere.
+    pub fn of(&self, here: Option<NetnsId>) -> Traced {
+        let Recorded { sums, lost } = self;
+        let is_here = |netns: NetnsId| is_in(netns, here);
+        let failed = sums.failed.iter().map(|((netns, (peer, worker), error), &count)| {
+            let (worker, is_here) = (worker.clone(), is_here(*netns));
+            FailedConnects { peer: *peer, error: *error, worker, is_here, count }
+        });
+        let churn = sums.churn.iter().filter(|((netns, _), _)| is_here(*netns));
+        let churn = churn.map(|((_, (peer, worker)), &(count, lived))| Churn {
+            peer: *peer,
+            worker: worker.clone(),
+            count,
+            lived,
+        });
+        let retransmits = sums.retransmits.iter().filter(|((netns, ..), _)| is_here(*netns));
+        let retransmits = retransmits.map(|((_, peer, worker), &(count, syns))| Retransmits {
+            peer: *peer,
+            worker: worker.clone(),
+            count,
+            syns,
+        });
+        let resets = sums.resets.iter().filter(|((netns, ..), _)| is_here(*netns));
+        let resets = resets.map(|((_, local, peer, is_sent, is_refusal), &count)| Resets {
+            local: *local,
+            peer: *peer,
+            is_refusal: *is_refusal,
+            is_sent: *is_sent,
+            count,
+        });
+        Traced {
+            failed_connects: failed.collect(),
+            churn: churn.collect(),
+            retransmits: retransmits.collect(),
+            resets: resets.collect(),
+            lost: *lost,
+        }
+    }
+}
+
+/// Of a segment without a socket, not every kernel tells where it was.
+fn is_in(netns: NetnsId, here: Option<NetnsId>) -> bool {
+    here.is_none_or(|here| netns.0 == 0 || netns == here)
+}
+
 impl Sums {
-    fn add(&mut self, event: &Event, here: Option<u32>) {
+    fn add(&mut self, event: &Event, only: Option<NetnsId>) {
         let socket = &event.socket;
-        // Of a segment without a socket, not every kernel tells where it was.
-        let is_here = here.is_none_or(|here| socket.netns == 0 || socket.netns == here);
+        let netns = NetnsId(u64::from(socket.netns));
+        let is_wanted = is_in(netns, only);
         match &event.what {
-            What::Life(life) => self.life(event, socket, life, is_here),
-            What::Retransmission(again) if is_here => {
-                let key = (socket.peer.addr.to_canonical(), worker(socket.owner.as_ref()));
+            What::Life(life) => self.life(event, socket, life, netns, is_wanted),
+            What::Retransmission(again) if is_wanted => {
+                let key = (netns, socket.peer.addr.to_canonical(), worker(socket.owner.as_ref()));
                 if let Some((count, syns)) = slot(&mut self.retransmits, key, &mut self.beyond) {
                     *count += 1;
                     *syns += u64::from(again.kind != Resent::Data);
                 }
             }
-            What::Reset(reset) if is_here => {
+            What::Reset(reset) if is_wanted => {
                 let key = (
+                    netns,
                     canonical(socket.local),
                     socket.peer.addr.to_canonical(),
                     reset.direction == Direction::Sent,
@@ -105,48 +157,29 @@ impl Sums {
         }
     }
 
-    fn life(&mut self, event: &Event, socket: &Subject, life: &Life, is_here: bool) {
+    fn life(
+        &mut self,
+        event: &Event,
+        socket: &Subject,
+        life: &Life,
+        netns: NetnsId,
+        is_wanted: bool,
+    ) {
         let is_active = life.ending.opener == Some(Opener::Active);
         let duration = life.duration(event.at);
         let place = || (canonical(socket.peer), worker(socket.owner.as_ref()));
         if life.ending.last == State::SynSent {
             let has_port = socket.local.port != 0;
             let Some(error) = failure(life, duration, has_port) else { return };
-            let key = (place(), error, is_here);
+            let key = (netns, place(), error);
             if let Some(count) = slot(&mut self.failed, key, &mut self.beyond) {
                 *count += 1;
             }
-        } else if let (true, true, Some(duration)) = (is_active, is_here, duration)
-            && let Some((count, lived)) = slot(&mut self.churn, place(), &mut self.beyond)
+        } else if let (true, true, Some(duration)) = (is_active, is_wanted, duration)
+            && let Some((count, lived)) = slot(&mut self.churn, (netns, place()), &mut self.beyond)
         {
             *count += 1;
             *lived += duration;
-        }
-    }
-
-    fn traced(self, lost: u64) -> Traced {
-        let failed = self.failed.into_iter().map(|(((peer, worker), error, is_here), count)| {
-            FailedConnects { peer, error, worker, is_here, count }
-        });
-        let churn = self.churn.into_iter().map(|((peer, worker), (count, lived))| Churn {
-            peer,
-            worker,
-            count,
-            lived,
-        });
-        let retransmits = self
-            .retransmits
-            .into_iter()
-            .map(|((peer, worker), (count, syns))| Retransmits { peer, worker, count, syns });
-        let resets = self.resets.into_iter().map(|((local, peer, is_sent, is_refusal), count)| {
-            Resets { local, peer, is_refusal, is_sent, count }
-        });
-        Traced {
-            failed_connects: failed.collect(),
-            churn: churn.collect(),
-            retransmits: retransmits.collect(),
-            resets: resets.collect(),
-            lost: lost + self.beyond,
         }
     }
 }

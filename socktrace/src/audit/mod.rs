@@ -1,28 +1,30 @@
 //! Plan -> evidence | rules | render, for `socktrace audit`.
 
+mod watch;
+
 use std::ffi::OsStr;
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::cli::plan::Scope;
 use crate::container::Homes;
-use crate::diagnose::evidence::{Evidence, HostSettings, Traced, Watch};
+use crate::diagnose::evidence::{Evidence, HostSettings, Watch};
 use crate::diagnose::finding::{Finding, Severity, counted, grouped, span};
-use crate::diagnose::gather::{Recorder, Watcher, of_the_host};
+use crate::diagnose::gather::of_the_host;
 use crate::diagnose::judge;
 use crate::diagnose::rule::{Needs, Of, Overrides, Rule};
 use crate::netns::{self, Namespace};
-use crate::owner::{self, Owners, Source, Wanted};
+use crate::owner::Owners;
 use crate::procfs;
 use crate::render;
 use crate::render::audit::Style;
 use crate::say::complain;
 use crate::snapshot::scope;
 use crate::trace::Refusal;
+use watch::{Gathered, Seen, gather};
 
 /// What is to be judged, and how it is told.
 #[derive(Clone)]
@@ -50,36 +52,26 @@ impl AuditPlan {
     }
 }
 
-/// How often events are taken, and the progress told.
-const TICK: Duration = Duration::from_millis(50);
-
-/// The evidence, who holds all the sockets of the host, and why there was no tracing.
-struct Gathered {
-    evidence: Evidence,
-    owners: Owners,
-    refusal: Option<Refusal>,
-}
-
 /// Judges, writes the report, and tells the severity of the worst finding.
 pub fn run(plan: &AuditPlan, out: &mut dyn Write, style: Style) -> Result<Option<Severity>> {
     let homes = Homes::new(procfs::root());
     let (host, here) = (of_the_host(), netns::current());
     scope::enter(&plan.netns, &homes)?;
+    let Gathered { seen, owners, refusal } = gather(plan, host, &homes)?;
     let mut plan = plan.clone();
     let (mut text, mut worst) = (Vec::new(), None);
-    scope::each(&plan.netns.clone(), &homes, &mut |namespace| {
-        let (mut audited, _) = audited(&plan, host, &homes)?;
+    for Seen { namespace, evidence } in &seen {
+        let mut audited = judged(&plan, evidence, &owners, refusal.as_ref());
         match namespace {
             Some(there) if Some(there.id) != here => audited.list_in(there.word().as_deref()),
             Some(_) => {}
             None => audited.list_in(plan.netns.word()),
         }
-        write(&mut text, &plan, &audited, namespace, style);
+        write(&mut text, &plan, &audited, namespace.as_ref(), style);
         worst = worst.max(audited.findings.first().map(|finding| finding.severity));
         // The host is judged once.
         plan.rules.retain(|rule| rule.of != Of::Host);
-        Ok(())
-    })?;
+    }
     out.write_all(&text).and_then(|()| out.flush()).context("cannot write the report")?;
     Ok(worst)
 }
@@ -101,7 +93,7 @@ fn write(
             report(out, audited, style);
         }
         Format::Json => {
-            let netns = netns::current();
+            let netns = namespace.map(|namespace| namespace.id).or_else(netns::current);
             render::json::audit::report(out, findings, &plan.rules, *watch, netns, unseen);
             out.push(b'\n');
         }
@@ -152,129 +144,22 @@ fn quoted(word: &[u8]) -> Option<String> {
 /// Gathers evidence in the namespace that this is in, and judges it; with the owners, for whoever
 /// has more to tell of them.
 pub fn audited(plan: &AuditPlan, host: HostSettings, homes: &Homes) -> Result<(Audited, Owners)> {
-    let Gathered { evidence, owners, refusal } = gather(plan, host, homes)?;
-    let audited = Audited {
-        findings: judge(&plan.rules, &plan.overrides, &evidence),
-        watch: evidence.watch,
-        from: source(&evidence),
-        unseen: unseen(plan, &evidence, &owners, refusal.as_ref()),
-    };
-    Ok((audited, owners))
+    let Gathered { mut seen, owners, refusal } = gather(plan, host, homes)?;
+    let Seen { evidence, .. } = seen.pop().context("there is nothing to judge")?;
+    Ok((judged(plan, &evidence, &owners, refusal.as_ref()), owners))
 }
 
-fn gather(plan: &AuditPlan, host: HostSettings, homes: &Homes) -> Result<Gathered> {
-    let Some(time) = plan.watch else {
-        let mut watcher = Watcher::start(false, host)?;
-        let mut glimpse = None;
-        if let Some(wait) = watcher.second_look() {
-            // Without the privilege, it remains unknown who they are.
-            let recorder = watcher.lacks_owners().then(Recorder::start).and_then(Result::ok);
-            std::thread::sleep(wait);
-            watcher.look()?;
-            glimpse = recorder.map(Recorder::finish);
-        }
-        return finish(watcher, glimpse, homes, None);
-    };
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .context("cannot start the event loop")?;
-    runtime.block_on(watch(plan, time, host, homes))
-}
-
-/// Watches until the time is over or a signal ends it: then the report is of what was seen so far.
-async fn watch(
+fn judged(
     plan: &AuditPlan,
-    time: Duration,
-    host: HostSettings,
-    homes: &Homes,
-) -> Result<Gathered> {
-    let handle = |kind| signal(kind).context("cannot handle signals");
-    let (mut interrupt, mut terminate) =
-        (handle(SignalKind::interrupt())?, handle(SignalKind::terminate())?);
-    let (mut recorder, refusal) = match plan.wants_tracing().then(Recorder::start) {
-        None => (None, None),
-        Some(Ok(recorder)) => (Some(recorder), None),
-        Some(Err(refusal)) => (None, Some(refusal)),
-    };
-    let mut watcher = Watcher::start(true, host)?;
-    let began = Instant::now();
-    let mut progress = Progress::start(time);
-    let between = watcher.interval(time);
-    let mut next_look = began + between;
-    let mut tick = tokio::time::interval(TICK);
-    loop {
-        tokio::select! {
-            biased;
-            _ = interrupt.recv() => break,
-            _ = terminate.recv() => break,
-            _ = tick.tick() => {}
-        }
-        if let Some(recorder) = &mut recorder {
-            recorder.drain();
-        }
-        let now = Instant::now();
-        if now.duration_since(began) >= time {
-            break;
-        }
-        progress.show(now.duration_since(began));
-        if now >= next_look && now + between / 2 < began + time {
-            watcher.look()?;
-            next_look = Instant::now() + between;
-        }
-    }
-    progress.clear();
-    watcher.look()?;
-    finish(watcher, recorder.map(Recorder::finish), homes, refusal)
-}
-
-fn finish(
-    watcher: Watcher,
-    traced: Option<Traced>,
-    homes: &Homes,
-    refusal: Option<Refusal>,
-) -> Result<Gathered> {
-    let owners = owner::collect(Wanted::default(), Source::Auto, &procfs::root(), &mut |_| {})?;
-    let evidence = watcher.finish(traced, &owners, homes);
-    Ok(Gathered { evidence, owners, refusal })
-}
-
-/// How long it still takes: a line that changes on a terminal, and one that does not elsewhere.
-struct Progress {
-    total: Duration,
-    is_terminal: bool,
-    /// The seconds that were last said to be left.
-    said: Option<u64>,
-}
-
-impl Progress {
-    fn start(total: Duration) -> Progress {
-        let is_terminal = io::stderr().is_terminal();
-        if !is_terminal {
-            complain(&format!(
-                "watching for {} s; Ctrl-C gives the report so far",
-                total.as_secs()
-            ));
-        }
-        Progress { total, is_terminal, said: None }
-    }
-
-    fn show(&mut self, passed: Duration) {
-        let left = self.total.saturating_sub(passed).as_secs() + 1;
-        if self.is_terminal && self.said.replace(left) != Some(left) {
-            let total = self.total.as_secs();
-            // With the terminal gone there is nobody left to tell.
-            let _ = write!(
-                io::stderr(),
-                "\r\x1b[Kwatching for {total} s, {left} s left; Ctrl-C gives the report so far"
-            );
-        }
-    }
-
-    fn clear(&mut self) {
-        if self.is_terminal {
-            let _ = write!(io::stderr(), "\r\x1b[K");
-        }
+    evidence: &Evidence,
+    owners: &Owners,
+    refusal: Option<&Refusal>,
+) -> Audited {
+    Audited {
+        findings: judge(&plan.rules, &plan.overrides, evidence),
+        watch: evidence.watch,
+        from: source(evidence),
+        unseen: unseen(plan, evidence, owners, refusal),
     }
 }
 
@@ -329,8 +214,7 @@ fn unseen(
         let rules = plan.rules.iter().filter(|rule| rule.needs.takes_a_watch());
         let names = ["rates and growth"].into_iter().chain(rules.map(|rule| rule.name));
         let names = names.collect::<Vec<_>>().join(", ");
-        let one = if plan.netns == Scope::All { ", of one namespace (-N)" } else { "" };
-        unseen.push(format!("{names}: they take --for 30s{one}"));
+        unseen.push(format!("{names}: they take --for 30s"));
     } else if let Some(refusal) = refusal
         && !tracing.is_empty()
     {
