@@ -66,12 +66,12 @@ async fn watch(
         Some(Ok(recorder)) => (Some(recorder), None),
         Some(Err(refusal)) => (None, Some(refusal)),
     };
-    let starting = Instant::now();
     let mut posts = Posts::take_up(plan, host, homes)?;
+    let starting = Instant::now();
     let mut growing = Growing::start(&procfs::root());
     let began = Instant::now();
     let mut progress = Progress::start(time);
-    let between = interval(time, began.duration_since(starting));
+    let between = interval(time, posts.cost + began.duration_since(starting));
     let mut next_look = began + between;
     let mut tick = tokio::time::interval(TICK);
     let mut look = |recorder: &mut Option<Recorder>| {
@@ -114,6 +114,8 @@ fn only(scope: &Scope) -> Option<NetnsId> {
 struct Posts {
     posts: Vec<Post>,
     here: Option<OwnedFd>,
+    /// What a look took.
+    cost: Duration,
 }
 
 struct Post {
@@ -126,17 +128,19 @@ impl Posts {
     /// Looks for the first time.
     fn take_up(plan: &AuditPlan, host: HostSettings, homes: &Homes) -> Result<Posts> {
         let here = (plan.netns == Scope::All).then(scope::here).transpose()?;
-        let mut posts = Vec::new();
+        let (mut posts, mut cost) = (Vec::new(), Duration::ZERO);
         scope::each(&plan.netns, homes, &mut |namespace| {
             let namespace = match namespace {
                 Some(namespace) => Some((namespace.clone(), scope::here()?)),
                 None => None,
             };
+            let began = Instant::now();
             let watcher = Watcher::start(plan.watch.is_some(), host)?;
+            cost += began.elapsed();
             posts.push(Post { namespace, watcher });
             Ok(())
         })?;
-        Ok(Posts { posts, here })
+        Ok(Posts { posts, here, cost })
     }
 
     /// Looks a second time where something may be wrong, and at events until then if only they
@@ -159,7 +163,7 @@ impl Posts {
 
     /// Has each watcher do it in its namespace.
     fn each(&mut self, each: &mut dyn FnMut(&mut Watcher) -> Result<()>) -> Result<()> {
-        let Posts { posts, here } = self;
+        let Posts { posts, here, .. } = self;
         let result = posts.iter_mut().try_for_each(|Post { namespace, watcher }| {
             if let Some((_, file)) = namespace {
                 enter(file)?;
