@@ -16,8 +16,8 @@ use serde_json::Value;
 use socktrace_tests::events::Events;
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::process::{Running, socktrace, with_boot_time};
-use socktrace_tests::require_root;
 use socktrace_tests::trace::{Trace, cookie};
+use socktrace_tests::{require_root, skip};
 
 const HOUR: u64 = 3600;
 /// Longer than anything here takes, and much less than an hour.
@@ -118,6 +118,83 @@ fn a_clock_that_is_set_changes_the_time_of_day_and_no_duration() {
             assert_is_now(&event);
             drop(clock);
         }
+    });
+}
+
+/// Set in the virtual machines: whoever else sits at a machine is not asked whether it may sleep.
+const MAY_SUSPEND: &str = "SOCKTRACE_MAY_SUSPEND";
+const SUSPENDED_SECONDS: u64 = 10;
+
+/// Suspends the machine until its real-time clock wakes it. The error says why it cannot be.
+fn suspend() -> Result<(), String> {
+    if std::env::var_os(MAY_SUSPEND).is_none() {
+        return Err(format!("{MAY_SUSPEND} does not allow it"));
+    }
+    let states = fs::read_to_string("/sys/power/state").unwrap_or_default();
+    let Some(state) = ["mem", "freeze"].into_iter().find(|state| states.contains(state)) else {
+        return Err("this kernel cannot be suspended".to_owned());
+    };
+    let alarm = "/sys/class/rtc/rtc0/wakealarm";
+    fs::write(alarm, "0")
+        .and_then(|()| fs::write(alarm, format!("+{SUSPENDED_SECONDS}")))
+        .map_err(|error| format!("nothing would wake it: {alarm}: {error}"))?;
+    fs::write("/sys/power/state", state).map_err(|error| format!("{state}: {error}"))
+}
+
+/// How long the machine has been suspended since it booted.
+fn suspended() -> Duration {
+    since_boot().saturating_sub(elapsed(ClockId::Monotonic))
+}
+
+fn since_boot() -> Duration {
+    elapsed(ClockId::Boottime)
+}
+
+fn elapsed(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+#[test]
+#[ignore = "suspends the machine"]
+fn what_a_machine_slept_through_counts_in_the_times_of_its_sockets() {
+    require_root!();
+    in_namespace(|| {
+        let mut life = Events::start("life", &[]);
+        let mut trace = Events::start("trace", &[]);
+        let before = since_boot();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap();
+        let cookie = cookie(&client);
+        trace.await_state(cookie, "ESTAB");
+        let slept_before = suspended();
+        if let Err(why) = suspend() {
+            skip!("it needs a machine that sleeps: {why}");
+        }
+        let slept = suspended().saturating_sub(slept_before);
+        assert!(slept >= Duration::from_secs(2), "it slept only {slept:?}");
+        let awake_us = now_us();
+        drop(client);
+        drop(server);
+        let ended = life.await_life(cookie);
+        let left = trace.await_state(cookie, "FIN-WAIT-1");
+        let lasted = since_boot() - before;
+        for (event, time) in [(&ended, "duration_us"), (&left, "held_us")] {
+            let told = Duration::from_micros(event[time].as_u64().expect("it is known"));
+            assert!(slept < told && told < lasted, "{slept:?} to {lasted:?}: {event:#}");
+            // Either clock is read in its turn.
+            let second_us = 1_000_000;
+            let at = event["time_unix_us"].as_u64().expect("each has a time");
+            assert!(
+                awake_us - second_us < at && at < now_us() + second_us,
+                "{awake_us}: {event:#}"
+            );
+        }
+        let port = connect();
+        assert_is_now(&life.await_event(|event| is_life_of(event, port)));
+        life.stop().assert_complete();
+        trace.stop().assert_complete();
     });
 }
 

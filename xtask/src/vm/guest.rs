@@ -152,7 +152,8 @@ impl Guest<'_> {
     fn write_orders(&self, tree: &Path) -> Result<()> {
         let orders = format!(
             "MODULES='{}'\nCOMMAND={}\nTEST_SECONDS={TEST_SECONDS}\n\
-             export SOCKTRACE_BIN='{}' SOCKTRACE_ORACLE=/usr/bin/ss\ncd '{}'\n",
+             export SOCKTRACE_BIN='{}' SOCKTRACE_ORACLE=/usr/bin/ss SOCKTRACE_MAY_SUSPEND=1\n\
+             cd '{}'\n",
             MODULES.join(" "),
             quoted(self.command.unwrap_or_default()),
             self.socktrace.display(),
