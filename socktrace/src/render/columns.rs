@@ -4,6 +4,7 @@
 //! line of their own; elsewhere a column is as wide as its longest field. Knows nothing of sockets.
 
 use std::io::{self, Write};
+use std::ops::Range;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
@@ -126,9 +127,12 @@ pub struct Listing<'w> {
     screen: Option<usize>,
     hidden: Hidden,
     widest: [usize; COUNT],
+    /// The fields that are held, but for those that are the same as in the row above.
     text: Vec<u8>,
-    /// The length of each visible field in `text`, row by row.
+    /// The length of each visible field, row by row.
     lengths: Lengths,
+    /// Where in `text` each column's last field is.
+    above: [Range<usize>; COUNT],
     held: Held,
     current: usize,
     field_start: usize,
@@ -146,6 +150,7 @@ impl<'w> Listing<'w> {
             widest: [0; COUNT],
             text: Vec::new(),
             lengths: Lengths::default(),
+            above: Default::default(),
             held: Held::default(),
             current: 0,
             field_start: 0,
@@ -192,11 +197,8 @@ impl<'w> Listing<'w> {
             self.close_field();
         }
         self.current = 0;
-        self.field_start = 0;
-        self.held = Held::default();
         let row = Row { text: self.text.as_slice().into(), lengths: self.lengths.clone() };
-        self.text.clear();
-        self.lengths.clear();
+        self.forget();
         row
     }
 
@@ -205,7 +207,8 @@ impl<'w> Listing<'w> {
         let mut rest = &row.text[..];
         let mut lengths = row.lengths.iter();
         for column in Column::ALL.into_iter().filter(|c| self.shows(*c)).collect::<Vec<_>>() {
-            let (text, after) = rest.split_at(lengths.next_length());
+            // A row of its own has none above it.
+            let (text, after) = rest.split_at(lengths.next_length().unwrap_or(0));
             rest = after;
             let text = if column == Column::Mark { mark.as_bytes() } else { text };
             self.field(column).extend_from_slice(text);
@@ -230,11 +233,33 @@ impl<'w> Listing<'w> {
                 _ => len,
             };
             self.widest[self.current] = self.widest[self.current].max(counted);
-            self.lengths.push(len);
+            self.hold(len);
             self.held.add(len);
             self.field_start = self.text.len();
         }
         self.current += 1;
+    }
+
+    /// Holds the last `len` bytes as the current field.
+    fn hold(&mut self, len: usize) {
+        let (held, field) = self.text.split_at(self.field_start);
+        let above = &mut self.above[self.current];
+        if len > 0 && held[above.clone()] == *field {
+            self.text.truncate(self.field_start);
+            self.lengths.push_same();
+        } else {
+            *above = self.field_start..self.text.len();
+            self.lengths.push(len);
+        }
+    }
+
+    /// Holds nothing any more.
+    fn forget(&mut self) {
+        self.text.clear();
+        self.lengths.clear();
+        self.above = Default::default();
+        self.field_start = 0;
+        self.held = Held::default();
     }
 
     fn lay_out(&mut self) -> io::Result<()> {
@@ -250,10 +275,13 @@ impl<'w> Listing<'w> {
         let lengths = std::mem::take(&mut self.lengths);
         let mut rest = &text[..];
         let mut fields = lengths.iter();
+        let mut above: [&[u8]; COUNT] = [&[]; COUNT];
         while !fields.is_at_end() {
             for (i, column) in visible.iter().enumerate() {
-                let (field, after) = rest.split_at(fields.next_length());
-                rest = after;
+                let field = &mut above[*column as usize];
+                if let Some(length) = fields.next_length() {
+                    (*field, rest) = rest.split_at(length);
+                }
                 let delimiter = if i == 0 { 0 } else { column.delimiter() };
                 self.pad(delimiter);
                 let spare = widths[*column as usize].saturating_sub(delimiter + field.len());
@@ -272,13 +300,9 @@ impl<'w> Listing<'w> {
                 self.write_out()?;
             }
         }
-        self.text = text;
-        self.text.clear();
-        self.lengths = lengths;
-        self.lengths.clear();
-        self.held = Held::default();
+        (self.text, self.lengths) = (text, lengths);
+        self.forget();
         self.last_ext = 0;
-        self.field_start = 0;
         Ok(())
     }
 
@@ -311,17 +335,22 @@ impl<'w> Listing<'w> {
     }
 }
 
-/// Lengths, each in as few bytes as it takes: seven bits in a byte, the lowest first, and the
-/// eighth if there are more. Nearly all take one.
+/// Lengths of fields, each in as few bytes as it takes: seven bits in a byte, the lowest first, and
+/// the eighth if there are more. Nearly all take one. They count from one: zero is a field that is
+/// the same as the one above it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Lengths {
     bytes: Vec<u8>,
 }
 
 impl Lengths {
+    fn push_same(&mut self) {
+        self.bytes.push(0);
+    }
+
     #[inline]
     fn push(&mut self, length: usize) {
-        let mut rest = length;
+        let mut rest = length + 1;
         while rest > 0x7f {
             self.bytes.push(rest as u8 | 0x80);
             rest >>= 7;
@@ -347,11 +376,12 @@ impl LengthsIter<'_> {
         self.rest.is_empty()
     }
 
+    /// `None` for a field that is the same as the one above it.
     #[inline]
-    fn next_length(&mut self) -> usize {
+    fn next_length(&mut self) -> Option<usize> {
         if let Some((byte @ ..0x80, rest)) = self.rest.split_first() {
             self.rest = rest;
-            return usize::from(*byte);
+            return usize::from(*byte).checked_sub(1);
         }
         let (mut length, mut shift) = (0, 0);
         while let Some((byte, rest)) = self.rest.split_first() {
@@ -362,7 +392,7 @@ impl LengthsIter<'_> {
                 break;
             }
         }
-        length
+        length.checked_sub(1)
     }
 }
 
@@ -476,11 +506,33 @@ mod tests {
     fn what_is_held_is_bounded() {
         let mut sink = io::sink();
         let mut listing = Listing::new(&mut sink, None, Hidden::default());
-        for _ in 0..40 {
-            listing.field(Column::Ext).resize(1 << 20, b'x');
+        for row in 0..40 {
+            let end = listing.field(Column::Ext).len() + (1 << 20);
+            listing.field(Column::Ext).resize(end, row);
             listing.end_row().unwrap();
             assert!(listing.text.len() <= HELD_BLOCKS << 20);
         }
+    }
+
+    #[test]
+    fn a_field_that_is_the_same_as_above_is_held_once() {
+        let mut out = Vec::new();
+        let mut listing = Listing::new(&mut out, None, Hidden::default());
+        for (state, details) in
+            [("ESTAB", ""), ("ESTAB", "x"), ("", "x"), ("", "y"), ("ESTAB", ""), ("LISTEN", "x")]
+        {
+            listing.field(Column::State).extend_from_slice(state.as_bytes());
+            listing.field(Column::Ext).extend_from_slice(details.as_bytes());
+            listing.end_row().unwrap();
+        }
+        assert_eq!(listing.text, b"ESTABxyESTABLISTENx");
+        listing.finish().unwrap();
+        let out = String::from_utf8(out).unwrap();
+        let lines: Vec<Vec<_>> =
+            out.lines().map(|line| line.split_whitespace().collect()).collect();
+        let expected =
+            [&["ESTAB"][..], &["ESTAB", "x"], &["x"], &["y"], &["ESTAB"], &["LISTEN", "x"]];
+        assert_eq!(lines, expected);
     }
 
     #[test]
@@ -505,13 +557,17 @@ mod tests {
 
     #[test]
     fn lengths_are_read_back() {
-        let all = [0, 1, 127, 128, 300, 16_383, 16_384, 1 << 20, usize::MAX];
+        let all = [0, 1, 126, 127, 128, 300, 16_383, 16_384, 1 << 20, usize::MAX - 1];
         let mut lengths = Lengths::default();
-        all.iter().for_each(|length| lengths.push(*length));
+        for length in all {
+            lengths.push(length);
+            lengths.push_same();
+        }
         let mut iter = lengths.iter();
         for length in all {
             assert!(!iter.is_at_end());
-            assert_eq!(iter.next_length(), length);
+            assert_eq!(iter.next_length(), Some(length));
+            assert_eq!(iter.next_length(), None);
         }
         assert!(iter.is_at_end());
     }
