@@ -1,10 +1,13 @@
 //! The options of `ss`, as data: one table feeds the parser, `--help` and the shell completions.
+//!
+//! A listing is parsed without clap, which takes longer to set up than ten sockets to list.
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
-use clap::{Arg, ArgAction, ArgMatches, Command};
+use clap::{Arg, ArgAction, Command};
+use lexopt::Arg as Token;
 
+use crate::filter::words::nearest;
 use crate::say::Name;
 
 /// What an option asks for. Options that only differ in spelling share one.
@@ -244,16 +247,26 @@ pub struct Typed {
 
 /// Why the command line does not parse, in one line.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-pub struct UsageError(String);
+pub enum UsageError {
+    #[error("unknown or ambiguous option '{typed}'{}", hint(.near))]
+    Unknown { typed: String, near: Option<&'static str> },
+    #[error("option '{0}' needs a value")]
+    NoValue(String),
+    #[error("option '{0}' takes no value")]
+    Value(String),
+}
+
+fn hint(near: &Option<&str>) -> String {
+    near.map(|near| format!(" (did you mean --{near}?)")).unwrap_or_default()
+}
 
 /// The name of the filter's words among the arguments, here and in subcommands.
 pub const FILTER_WORDS: &str = "words";
-/// `-v` and `-V` are one option, but clap allows one short name besides aliases.
+/// `-v` and `-V` are one option, with one help.
 const VERSION_ALIAS: char = 'v';
 
-/// The command line as clap knows it, for parsing, help and completions, under the name that it is
-/// called by.
+/// The command line as clap knows it, for help and completions, under the name that it is called
+/// by.
 pub fn command(name: Name) -> Command {
     let options = definitions(name).map(|definition| {
         let mut arg = Arg::new(definition.long).long(definition.long).help(definition.help);
@@ -297,68 +310,48 @@ pub fn command(name: Name) -> Command {
 
 /// Splits a command line (without the program's name) into options and words.
 pub fn parse(name: Name, args: &[OsString]) -> Result<Typed, UsageError> {
-    Parser::new(name).parse(args)
-}
-
-/// The options of a name, for more than one command line.
-pub struct Parser {
-    name: Name,
-    command: Command,
-}
-
-impl Parser {
-    pub fn new(name: Name) -> Parser {
-        Parser { name, command: command(name).no_binary_name(true) }
-    }
-
-    pub fn parse(&mut self, args: &[OsString]) -> Result<Typed, UsageError> {
-        let matches = self.command.try_get_matches_from_mut(args);
-        matches
-            .map(|matches| typed(self.name, matches))
-            .map_err(|error| UsageError(describe(&error)))
-    }
-}
-
-fn typed(name: Name, mut matches: ArgMatches) -> Typed {
-    let mut found: Vec<(usize, Flag, Option<OsString>)> = Vec::new();
-    for definition in definitions(name) {
-        let indices: Vec<usize> =
-            matches.indices_of(definition.long).into_iter().flatten().collect();
-        if definition.value.is_none() {
-            if matches.get_flag(definition.long) {
-                found.extend(indices.iter().map(|index| (*index, definition.flag, None)));
+    let mut typed = Typed { options: Vec::new(), words: Vec::new(), name };
+    let mut parser = lexopt::Parser::from_args(args);
+    // As in `ss`, all of `-f=inet` behind the letter is the value.
+    parser.set_short_equals(false);
+    while let Some(token) = parser.next().map_err(misused)? {
+        let definition = match token {
+            Token::Value(word) => {
+                typed.words.push(word);
+                continue;
             }
-        } else if let Some(values) = matches.remove_many::<OsString>(definition.long) {
-            let values = indices.into_iter().zip(values);
-            found.extend(values.map(|(index, value)| (index, definition.flag, Some(value))));
-        }
+            Token::Short(letter) => of_letter(name, letter)
+                .ok_or_else(|| UsageError::Unknown { typed: format!("-{letter}"), near: None }),
+            Token::Long(word) => of_word(name, word).ok_or_else(|| UsageError::Unknown {
+                typed: format!("--{word}"),
+                near: nearest(word.as_bytes(), definitions(name).map(|known| known.long)),
+            }),
+        }?;
+        let value = definition.value.map(|_| parser.value().map_err(misused)).transpose()?;
+        typed.options.push((definition.flag, value));
     }
-    found.sort_by_key(|(index, ..)| *index);
-    Typed {
-        options: found.into_iter().map(|(_, flag, value)| (flag, value)).collect(),
-        words: matches.remove_many::<OsString>(FILTER_WORDS).into_iter().flatten().collect(),
-        name,
-    }
+    Ok(typed)
 }
 
-fn describe(error: &clap::Error) -> String {
-    use clap::error::{ContextKind, ContextValue};
-    let context = |kind| match error.get(kind) {
-        Some(ContextValue::String(text)) => text.clone(),
-        Some(ContextValue::Strings(texts)) => texts.join(", "),
-        _ => String::new(),
-    };
-    let arg = context(ContextKind::InvalidArg);
-    match error.kind() {
-        ErrorKind::UnknownArgument => {
-            let near = context(ContextKind::SuggestedArg);
-            let hint =
-                if near.is_empty() { String::new() } else { format!(" (did you mean {near}?)") };
-            format!("unknown or ambiguous option '{arg}'{hint}")
-        }
-        ErrorKind::InvalidValue => format!("option '{arg}' needs a value"),
-        ErrorKind::TooManyValues => format!("option '{arg}' takes no value"),
-        _ => error.to_string().lines().next().unwrap_or_default().to_owned(),
+fn of_letter(name: Name, letter: char) -> Option<&'static Definition> {
+    let letter = if letter == VERSION_ALIAS { 'V' } else { letter };
+    definitions(name).find(|definition| definition.short == Some(letter))
+}
+
+/// The option of that name, or the only one whose name begins so.
+fn of_word(name: Name, word: &str) -> Option<&'static Definition> {
+    let whole = definitions(name).find(|definition| definition.long == word);
+    whole.or_else(|| {
+        let mut begun = definitions(name).filter(|definition| definition.long.starts_with(word));
+        begun.next().filter(|_| begun.next().is_none())
+    })
+}
+
+fn misused(error: lexopt::Error) -> UsageError {
+    match error {
+        lexopt::Error::MissingValue { option } => UsageError::NoValue(option.unwrap_or_default()),
+        lexopt::Error::UnexpectedValue { option, .. } => UsageError::Value(option),
+        error => UsageError::Unknown { typed: error.to_string(), near: None },
     }
 }
 
@@ -414,6 +407,39 @@ mod tests {
     fn what_is_no_option_is_refused() {
         for line in ["-y", "--nonsense", "--no", "--ipv", "-f", "--numeric=3", "--diag"] {
             assert!(typed(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_option_is_said() {
+        for (line, said) in [
+            ("-ty", "unknown or ambiguous option '-y'"),
+            ("-t=", "unknown or ambiguous option '-='"),
+            ("--no", "unknown or ambiguous option '--no'"),
+            ("--lisening", "unknown or ambiguous option '--lisening' (did you mean --listening?)"),
+            ("-tf", "option '-f' needs a value"),
+            ("--diag", "option '--diag' needs a value"),
+            ("--numeric=3 -t", "option '--numeric' takes no value"),
+            ("--numeric=", "option '--numeric' takes no value"),
+        ] {
+            assert_eq!(typed(line).unwrap_err().to_string(), said, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_what_stands_behind_the_letter_or_else_the_next_word() {
+        for (line, value, words) in [
+            ("-tf=inet", "=inet", &[][..]),
+            ("-f inet x", "inet", &["x"]),
+            ("-f -- x", "--", &["x"]),
+            ("--family= x", "", &["x"]),
+            ("x -finet -- -t --tcp", "inet", &["x", "-t", "--tcp"]),
+            ("- -f - -", "-", &["-", "-"]),
+        ] {
+            let typed = typed(line).unwrap();
+            let (flag, typed_value) = typed.options.last().unwrap();
+            assert_eq!((*flag, typed_value.as_deref()), (Flag::Family, Some(value.as_ref())));
+            assert_eq!(typed.words, words, "{line}");
         }
     }
 

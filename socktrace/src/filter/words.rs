@@ -388,7 +388,7 @@ pub(super) fn is_reserved(name: &[u8]) -> bool {
 
 /// The word that is most like this one, if any is like it: of those that begin with it, the
 /// shortest, else the one that differs least.
-pub(super) fn nearest(
+pub(crate) fn nearest(
     word: &[u8],
     known: impl Iterator<Item = &'static str>,
 ) -> Option<&'static str> {
