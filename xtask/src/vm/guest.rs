@@ -39,6 +39,7 @@ const MODULES: &[&str] = &[
     "tipc_diag",
     "tls",
     "tcp_vegas",
+    "tun",
     "udp_diag",
     "unix_diag",
     "veth",
