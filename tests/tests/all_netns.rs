@@ -13,7 +13,7 @@ use serde_json::Value;
 use socktrace_tests::namespace::{Named, in_namespace, ip, netns_of, on_device, this_netns};
 use socktrace_tests::process::{socktrace, without_capabilities};
 use socktrace_tests::schema::Schema;
-use socktrace_tests::{require_root, skip};
+use socktrace_tests::{require_linux, require_root, skip};
 
 fn objects(arguments: &[&str]) -> Vec<Value> {
     let output = socktrace().args(arguments).stdin(Stdio::null()).output().unwrap();
@@ -202,6 +202,7 @@ fn a_namespace_that_only_a_descriptor_keeps_is_found() {
 #[test]
 fn a_namespace_that_only_a_socket_keeps_is_found() {
     require_root!();
+    require_linux!(5, 11, "the iterator over descriptors");
     let (id, listener) =
         in_namespace(|| (this_netns(), TcpListener::bind((Ipv4Addr::LOCALHOST, 7474)).unwrap()));
     assert_eq!(namespaces(7474), [id]);
@@ -251,6 +252,7 @@ fn interfaces_that_lead_elsewhere_are_counted() {
 #[test]
 fn a_namespace_that_is_seen_and_not_entered_is_counted() {
     require_root!();
+    require_linux!(5, 11, "the iterator over descriptors");
     in_namespace(|| {
         // SAFETY: this thread has no descriptor that others close for it.
         unsafe { unshare_unsafe(UnshareFlags::FILES) }.unwrap();
