@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use rustix::io::Errno;
-use socktrace_tests::driver::{Kind, has_mptcp, join, parse};
+use socktrace_tests::driver::{Kind, has_mptcp, join, join_mptcp, parse};
 use socktrace_tests::events::Events;
 use socktrace_tests::expect::is_here;
 use socktrace_tests::namespace::in_namespace;
@@ -146,12 +146,7 @@ fn an_mptcp_connection_is_one_with_its_subflows() {
         }
         let mut life = Events::start("life", &[]);
         let (client, server) = (actor!("client"), actor!("server"));
-        let sock = server.socket(Kind::Mptcp4);
-        server.bind(&sock, "127.0.0.1:0");
-        let listener = server.listen_on(&sock, 8);
-        let sock = client.socket(Kind::Mptcp4);
-        let near = client.connect_on(&sock, listener.local);
-        let far = server.accept(&listener);
+        let (near, far) = join_mptcp(&client, &server);
         client.send(&near, 1234);
         server.receive(&far, 1234);
         client.close(&near);

@@ -1,7 +1,7 @@
 //! `socktrace trace` tells an MPTCP connection as one, and its subflows as parts of it.
 
 use serde_json::Value;
-use socktrace_tests::driver::{Actor, Kind, Sock, has_mptcp};
+use socktrace_tests::driver::{Actor, Sock, has_mptcp, join_mptcp};
 use socktrace_tests::events::{Ended, Events, path};
 use socktrace_tests::expect::{end, is_here};
 use socktrace_tests::namespace::in_namespace;
@@ -59,11 +59,7 @@ fn a_connection_goes_its_own_path_and_its_subflows_name_it() {
     in_namespace(|| {
         let mut trace = Events::start("trace", &[]);
         let (client, server) = (actor!("client"), actor!("server"));
-        let sock = server.socket(Kind::Mptcp4);
-        server.bind(&sock, "127.0.0.1:0");
-        let listener = server.listen_on(&sock, 8);
-        let near = client.connect_on(&client.socket(Kind::Mptcp4), listener.local);
-        let far = server.accept(&listener);
+        let (near, far) = join_mptcp(&client, &server);
         client.send(&near, 1234);
         server.receive(&far, 1234);
         client.close(&near);

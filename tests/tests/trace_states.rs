@@ -2,7 +2,7 @@
 //! before it lasted.
 
 use serde_json::{Value, json};
-use socktrace_tests::driver::{Kind, Sock, has_mptcp, join, parse};
+use socktrace_tests::driver::{Kind, Sock, has_mptcp, join, join_mptcp, parse};
 use socktrace_tests::events::{Ended, Events, path};
 use socktrace_tests::expect::{end, netns, now_us, owned, without_cgroups};
 use socktrace_tests::namespace::in_namespace;
@@ -108,12 +108,7 @@ fn nothing_goes_from_a_state_to_itself() {
     in_namespace(|| {
         let mut trace = Events::start("trace", &[]);
         let (client, server) = (actor!("client"), actor!("server"));
-        let sock = server.socket(Kind::Mptcp4);
-        server.bind(&sock, "127.0.0.1:0");
-        let listener = server.listen_on(&sock, 8);
-        let sock = client.socket(Kind::Mptcp4);
-        let near = client.connect_on(&sock, listener.local);
-        let far = server.accept(&listener);
+        let (near, far) = join_mptcp(&client, &server);
         client.close(&near);
         server.close(&far);
         let plain = server.listen("127.0.0.1:0");

@@ -319,6 +319,15 @@ pub fn join(client: &Actor, server: &Actor, listener: &Sock) -> (Sock, Sock) {
     (near, far)
 }
 
+/// The same by MPTCP, through a listener of its own.
+pub fn join_mptcp(client: &Actor, server: &Actor) -> (Sock, Sock) {
+    let sock = server.socket(Kind::Mptcp4);
+    server.bind(&sock, "127.0.0.1:0");
+    let listener = server.listen_on(&sock, 8);
+    let near = client.connect_on(&client.socket(Kind::Mptcp4), listener.local);
+    (near, server.accept(&listener))
+}
+
 /// Whether sockets of [`Kind::Mptcp4`] can be made.
 pub fn has_mptcp() -> bool {
     sys::open(libc::AF_INET, libc::SOCK_STREAM | libc::SOCK_CLOEXEC, act::IPPROTO_MPTCP).is_ok()
