@@ -6,6 +6,8 @@ mod measure;
 mod owners;
 mod peak;
 mod population;
+mod start;
+mod tracer;
 mod usage;
 
 use std::io::Write as _;
@@ -30,6 +32,8 @@ pub(crate) enum Bench {
     Instructions(instructions::Instructions),
     /// Connections that come and go at full speed, untraced and traced
     Churn(churn::Churn),
+    /// From the command until it traces, with and without the kernel's verifier
+    Start(start::Start),
 }
 
 #[derive(Args)]
@@ -75,6 +79,7 @@ pub(crate) fn run(bench: &Bench) -> Result<()> {
         Bench::Snapshot(options) => snapshot(options),
         Bench::Instructions(options) => instructions::run(options),
         Bench::Churn(options) => churn::run(options),
+        Bench::Start(options) => start::run(options),
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::super::usage;
+use super::usage;
 
 /// A command that traces, and how one can tell that it does.
 #[derive(Debug, Clone)]

@@ -7,7 +7,6 @@
 mod load;
 pub(crate) mod soak;
 mod stat;
-mod tracer;
 
 use std::fs;
 use std::io::Write as _;
@@ -17,11 +16,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::tracer::{self, EndLine, Live, Traced, Tracer};
 use super::{population, release_binary};
 use load::{End, FIRST_PORT, MARKED_PORT, Made, Workers};
 pub(crate) use load::{Load, load};
 use stat::Machine;
-use tracer::{EndLine, Live, Traced, Tracer};
 
 #[derive(Debug, Args)]
 pub(crate) struct Churn {
