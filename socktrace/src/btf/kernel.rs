@@ -3,6 +3,7 @@
 //! They are five megabytes, of which a hundred bytes are needed: so they are read past once, and
 //! what was asked for is looked up where it lies.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -13,10 +14,17 @@ use super::{Kind, MAGIC, MAX_DEPTH, Type};
 
 pub(crate) const PATH: &str = "/sys/kernel/btf/vmlinux";
 const HEADER: usize = 24;
+const VOID: u32 = 0;
+const INT: u32 = 1;
+const ARRAY: u32 = 3;
 const STRUCT: u32 = 4;
+const UNION: u32 = 5;
 const ENUM: u32 = 6;
+const FORWARD: u32 = 7;
 const TYPEDEF: u32 = 8;
 const FUNCTION: u32 = 12;
+const FLOAT: u32 = 16;
+const ENUM_64: u32 = 19;
 /// No name that is asked for, or told, is longer.
 const LONGEST_NAME: usize = 64;
 
@@ -179,9 +187,14 @@ impl<S: Source> KernelTypes<S> {
         None
     }
 
-    fn get(&self, id: u32) -> Option<Type> {
+    /// Where a type begins, and where it ends.
+    fn bounds(&self, id: u32) -> Option<(u32, u32)> {
         let index = (id as usize).checked_sub(1)?;
-        let (start, end) = (*self.places.get(index)?, *self.places.get(index + 1)?);
+        Some((*self.places.get(index)?, *self.places.get(index + 1)?))
+    }
+
+    fn get(&self, id: u32) -> Option<Type> {
+        let (start, end) = self.bounds(id)?;
         let mut bytes = vec![0; end.checked_sub(start)? as usize];
         self.source.read_exact_at(&mut bytes, self.types_at + u64::from(start)).ok()?;
         Type::parse(&bytes)
@@ -193,6 +206,90 @@ impl<S: Source> KernelTypes<S> {
         let text = &mut text[..length.min(LONGEST_NAME)];
         self.source.read_exact_at(text, self.strings_at + u64::from(offset)).ok()?;
         Some(text.split(|byte| *byte == 0).next().unwrap_or_default().to_vec())
+    }
+}
+
+impl KernelTypes<&[u8]> {
+    /// A BTF of the types that have one of the names, and of what lies within them, under numbers of
+    /// their own; what pointers point at is left out. `None` if it cannot be understood.
+    pub(crate) fn cut_out(&self) -> Option<Vec<u8>> {
+        let kept = self.named_and_within()?;
+        let numbers: FxHashMap<u32, u32> = kept.iter().copied().zip(1..).collect();
+        let mut types = Vec::new();
+        for id in kept {
+            let (start, end) = self.bounds(id)?;
+            let begin = types.len();
+            types.extend_from_slice(self.slice(self.types_at + u64::from(start), end - start)?);
+            renumber(&mut types[begin..], &numbers);
+        }
+        self.btf(&types, self.slice(self.strings_at, self.strings_length)?)
+    }
+
+    /// A BTF that tells the numbers of functions and typedefs that have one of the names. All other
+    /// types are there, for the sake of the numbers, but have no name.
+    pub(crate) fn numbers(&self) -> Option<Vec<u8>> {
+        let mut types = vec![[0, FORWARD << 24, 0]; self.places.len() - 1];
+        let mut strings = vec![0];
+        for (name, at) in &self.names {
+            let is_it = |named: &&Named| named.name == *at;
+            for named in self.named.iter().filter(is_it) {
+                if matches!(named.kind, FUNCTION | TYPEDEF) {
+                    let of = types.get_mut(named.id as usize - 1)?;
+                    *of = [u32::try_from(strings.len()).ok()?, named.kind << 24, 0];
+                }
+            }
+            strings.extend_from_slice(name);
+            strings.push(0);
+        }
+        let types: Vec<u8> =
+            types.into_flattened().into_iter().flat_map(u32::to_ne_bytes).collect();
+        self.btf(&types, &strings)
+    }
+
+    /// The types that have one of the names or lie within one that has, in order.
+    fn named_and_within(&self) -> Option<BTreeSet<u32>> {
+        let mut kept = BTreeSet::new();
+        let mut rest: Vec<u32> = self.named.iter().map(|named| named.id).collect();
+        while let Some(id) = rest.pop() {
+            if id == VOID || !kept.insert(id) {
+                continue;
+            }
+            match self.get(id)?.kind {
+                Kind::Struct { members, .. } => rest.extend(members.iter().map(|member| member.of)),
+                Kind::Array { element: of, .. }
+                | Kind::Typedef { to: of }
+                | Kind::Modifier { to: of } => rest.push(of),
+                _ => {}
+            }
+        }
+        Some(kept)
+    }
+
+    fn btf(&self, types: &[u8], strings: &[u8]) -> Option<Vec<u8>> {
+        let [of_types, of_strings] = [types, strings].map(|part| u32::try_from(part.len()).ok());
+        let header = [HEADER as u32, 0, of_types?, of_types?, of_strings?].map(u32::to_ne_bytes);
+        Some([self.source.get(..4)?, header.as_flattened(), types, strings].concat())
+    }
+
+    fn slice(&self, at: u64, length: u32) -> Option<&[u8]> {
+        let at = usize::try_from(at).ok()?;
+        self.source.get(at..at.checked_add(length as usize)?)
+    }
+}
+
+/// Has the types that a type refers to by their new numbers; those that have none are void.
+fn renumber(of: &mut [u8], numbers: &FxHashMap<u32, u32>) {
+    let (words, _) = of.as_chunks_mut::<4>();
+    let refers = match u32::from_ne_bytes(words[1]) >> 24 & 0x1f {
+        // The element and the index.
+        ARRAY => (3..5).step_by(1),
+        STRUCT | UNION => (4..words.len()).step_by(3),
+        INT | ENUM | FORWARD | FLOAT | ENUM_64 => (0..0).step_by(1),
+        _ => (2..3).step_by(1),
+    };
+    for at in refers {
+        let to = u32::from_ne_bytes(words[at]);
+        words[at] = numbers.get(&to).copied().unwrap_or(VOID).to_ne_bytes();
     }
 }
 

@@ -175,6 +175,14 @@ impl Btf {
         })
     }
 
+    /// The names of structs.
+    pub(crate) fn named_structs(&self) -> impl Iterator<Item = &[u8]> {
+        let is_struct = |of: &&Type| {
+            matches!(of.kind, Kind::Struct { keyword: Keyword::Struct, .. }) && of.name != 0
+        };
+        self.types.iter().filter(is_struct).map(|of| self.name(of))
+    }
+
     pub(crate) fn name(&self, of: &Type) -> &[u8] {
         self.text(of.name)
     }

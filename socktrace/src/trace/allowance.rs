@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::load::RingSize;
+use super::plan::RingSize;
 use crate::names::unescape_mount;
 
 /// What a trace takes as it begins, besides its ring: the kernel's types, the maps, and what the

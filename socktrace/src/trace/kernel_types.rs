@@ -25,6 +25,11 @@ pub(super) struct KernelTypes {
     pub(super) accept_arguments: Option<usize>,
     /// `enum sk_rst_reason`, without what all names begin with.
     pub(super) reset_reasons: BTreeMap<u32, String>,
+    /// A BTF of what the programs read: to look for each type among all those of the kernel would
+    /// take most of the start.
+    pub(super) to_read: Vec<u8>,
+    /// A BTF of what the programs are attached to, under the numbers that the kernel knows it by.
+    pub(super) to_attach: Vec<u8>,
 }
 
 impl KernelTypes {
@@ -33,9 +38,10 @@ impl KernelTypes {
         fs::read(kernel::PATH)
     }
 
-    /// `None` if it cannot be understood.
-    pub(super) fn read(btf: &[u8]) -> Option<KernelTypes> {
-        let names = [COOKIES, TASK_BTF, ACCEPT, SEND_RESET, RESET_REASON].into_iter().collect();
+    /// Reads it, with the types of these names for the programs; `None` if it cannot be understood.
+    pub(super) fn read(btf: &[u8], needed: &[Vec<u8>]) -> Option<KernelTypes> {
+        let own = [COOKIES, TASK_BTF, ACCEPT, SEND_RESET, RESET_REASON];
+        let names = own.into_iter().chain(needed.iter().map(Vec::as_slice)).collect();
         let types = Types::read(btf, &names).ok()?;
         let reasons = types.enum_values(RESET_REASON).unwrap_or_default();
         let reason = |(name, value): (Vec<u8>, i64)| {
@@ -52,6 +58,8 @@ impl KernelTypes {
             has_reset_reason: send_reset >= Some(4),
             accept_arguments: accept.map(|count| count as usize),
             reset_reasons: reasons.into_iter().filter_map(reason).collect(),
+            to_read: types.cut_out()?,
+            to_attach: types.numbers()?,
         })
     }
 }
@@ -61,8 +69,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::btf::{Btf, Kind};
 
+    const INT: u32 = 1;
     const POINTER: u32 = 2;
+    const ARRAY: u32 = 3;
+    const STRUCT: u32 = 4;
     const ENUM: u32 = 6;
     const TYPEDEF: u32 = 8;
     const FUNCTION: u32 = 12;
@@ -130,7 +142,7 @@ mod tests {
                 "SK_RST_REASON_TCP_STATE",
             ],
         );
-        let types = KernelTypes::read(&bytes).unwrap();
+        let types = KernelTypes::read(&bytes, &[]).unwrap();
         assert!(types.has_reset_reason);
         assert!(!types.has_cookies);
         assert_eq!(types.accept_arguments, Some(2));
@@ -138,15 +150,81 @@ mod tests {
     }
 
     #[test]
+    fn what_the_programs_read_is_cut_out_and_what_they_attach_to_keeps_its_number() {
+        let bytes = btf(
+            &[
+                // 1: a struct that nobody asks for, and 2: a pointer to that
+                5,
+                STRUCT << 24 | 1,
+                4,
+                20,
+                3,
+                0,
+                0,
+                POINTER << 24,
+                1,
+                // 3: a number, and 4: a name of it
+                1,
+                INT << 24,
+                4,
+                32,
+                16,
+                TYPEDEF << 24,
+                3,
+                // 5: an array of that
+                0,
+                ARRAY << 24,
+                0,
+                4,
+                3,
+                9,
+                // 6: the struct that is asked for
+                11,
+                STRUCT << 24 | 2,
+                48,
+                20,
+                5,
+                0,
+                22,
+                2,
+                320,
+                // 7: the function that is asked for
+                24,
+                FUNCTION << 24,
+                8,
+                // 8: its prototype
+                0,
+                PROTOTYPE << 24,
+                0,
+            ],
+            &["int", "other", "sock", "u32", "a", "b", "hook"],
+        );
+        let types = KernelTypes::read(&bytes, &[b"sock".to_vec(), b"hook".to_vec()]).unwrap();
+
+        let read = Btf::parse(&types.to_read).unwrap();
+        let kind = |id| &read.get(id).unwrap().kind;
+        assert_eq!(read.named_structs().collect::<Vec<_>>(), [b"sock"]);
+        let Kind::Struct { members, .. } = kind(5) else { panic!("{read:?}") };
+        assert_eq!(read.size(members[0].of), Some(36), "{read:?}");
+        assert!(matches!(kind(members[1].of), Kind::Pointer { to: 0 }), "{read:?}");
+
+        let attach = Btf::parse(&types.to_attach).unwrap();
+        let is_function = |id| matches!(attach.get(id).unwrap().kind, Kind::Function { .. });
+        assert_eq!((1..9).filter(|id| is_function(*id)).collect::<Vec<_>>(), [7]);
+        assert_eq!(attach.name(attach.get(7).unwrap()), b"hook");
+        assert!(attach.get(9).is_none() && attach.named_structs().next().is_none(), "{attach:?}");
+    }
+
+    #[test]
     fn the_running_kernel_is_understood() {
         let Ok(bytes) = KernelTypes::bytes() else { return };
-        assert_ne!(KernelTypes::read(&bytes), None);
+        assert_ne!(KernelTypes::read(&bytes, &[]), None);
     }
 
     proptest! {
         #[test]
         fn no_bytes_are_too_strange(words in proptest::collection::vec(any::<u32>(), 0..40)) {
-            KernelTypes::read(&btf(&words, &["a"]));
+            KernelTypes::read(&btf(&words, &["a"]), &[b"a".to_vec()]);
         }
     }
 }

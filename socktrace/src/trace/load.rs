@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
-use std::{process, str};
 
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramError};
-use aya::{Btf, Ebpf, EbpfLoader, Endianness, VerifierLogLevel};
+use aya::{Btf, Ebpf, Endianness};
 use rustix::process::{Resource, Rlimit};
 use rustix::time::{ClockId, clock_getres};
 use socktrace_common::Tally;
@@ -20,104 +19,14 @@ use super::decode::{Decoder, Record};
 use super::generations::Generations;
 use super::kernel_types::KernelTypes;
 use super::losses::Losses;
+use super::object;
+use super::plan::{TracePlan, Wanted};
 use super::refusal::{self, Circumstances, Refusal};
 use super::seed::Seeding;
-use crate::event::{Family, ResetReason};
+use crate::event::ResetReason;
 use crate::names::cgroup_mount_point;
 use crate::procfs;
 use crate::say::complain;
-
-static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/socktrace.bpf.o");
-
-/// A program, and the tracepoint it is for.
-type Hook = (&'static str, &'static str);
-
-const TRANSITION: Hook = ("transition", "inet_sock_set_state");
-const LIFE: Hook = ("life", "inet_sock_set_state");
-const RETRANSMISSION: Hook = ("retransmission", "tcp_retransmit_skb");
-const SYNACK: Hook = ("synack", "tcp_retransmit_synack");
-const RESET_RECEIVED: Hook = ("reset_received", "tcp_receive_reset");
-const RESET_SENT: Hook = ("reset_sent", "tcp_send_reset");
-
-/// What the kernel is to tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// Every transition, retransmission and reset.
-    Everything,
-    Retransmissions,
-    /// A record for each connection, at its end.
-    Lives,
-    /// Lives, retransmissions and resets, to be added up.
-    Digest,
-}
-
-impl Wanted {
-    fn hooks(self) -> &'static [Hook] {
-        match self {
-            Wanted::Everything => &[TRANSITION, RETRANSMISSION, SYNACK, RESET_RECEIVED, RESET_SENT],
-            Wanted::Retransmissions => &[TRANSITION, RETRANSMISSION, SYNACK],
-            Wanted::Lives => &[LIFE, RESET_RECEIVED, RESET_SENT],
-            Wanted::Digest => &[LIFE, RETRANSMISSION, SYNACK, RESET_RECEIVED, RESET_SENT],
-        }
-    }
-}
-
-/// What is to be traced, and with what.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TracePlan {
-    pub wanted: Wanted,
-    /// The namespace to trace, by its inode; all if there is none.
-    pub netns: Option<u32>,
-    /// The family to trace; both if there is none.
-    pub family: Option<Family>,
-    /// What the programs are to let through; all if there is none.
-    pub probe: Option<Probe>,
-    pub ring_size: RingSize,
-    pub log: LogLevel,
-    /// Whether to print all that the verifier says of a program that is refused.
-    pub verifier_log: bool,
-}
-
-/// The size of the ring in bytes; the kernel takes a power of two of whole pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RingSize(u32);
-
-impl RingSize {
-    /// Room for the events of a twentieth of a second on two saturated cores, twice over.
-    pub const DEFAULT: RingSize = RingSize(8 << 20);
-    /// The smallest that the kernel takes.
-    pub const MINIMUM: RingSize = RingSize(RingSize::MIN);
-    const MIN: u32 = 4 << 10;
-    const MAX: u32 = 1 << 30;
-
-    pub fn bytes(self) -> u32 {
-        self.0
-    }
-
-    /// How full it may be before the reader is woken.
-    fn mark(self) -> u64 {
-        u64::from(self.0 / 2)
-    }
-}
-
-impl str::FromStr for RingSize {
-    type Err = String;
-
-    /// A number of bytes, or one with K, M or G behind it.
-    fn from_str(text: &str) -> Result<RingSize, String> {
-        let (digits, shift) = match text.as_bytes().last() {
-            Some(b'k' | b'K') => (&text[..text.len() - 1], 10),
-            Some(b'm' | b'M') => (&text[..text.len() - 1], 20),
-            Some(b'g' | b'G') => (&text[..text.len() - 1], 30),
-            _ => (text, 0),
-        };
-        let bytes = digits.parse::<u32>().ok().and_then(|n| u64::from(n).checked_mul(1 << shift));
-        match bytes.and_then(|bytes| u32::try_from(bytes).ok()) {
-            Some(bytes @ RingSize::MIN..=RingSize::MAX) => Ok(RingSize(bytes.next_power_of_two())),
-            _ => Err("a size from 4K to 1G is wanted, such as 8M".to_owned()),
-        }
-    }
-}
 
 /// The attached programs and their ring.
 pub struct Tracer {
@@ -169,10 +78,14 @@ impl Tracer {
         let bytes = KernelTypes::bytes().map_err(|_| Refusal::NoBtf)?;
         let unreadable =
             |reason| Refusal::Other { what: "cannot read /sys/kernel/btf/vmlinux", reason };
-        let kernel = Btf::parse(&bytes, Endianness::default())
-            .map_err(|error| unreadable(refusal::chain(&error)))?;
-        let types = KernelTypes::read(&bytes)
+        let types = KernelTypes::read(&bytes, &object::types_needed(plan.wanted))
             .ok_or_else(|| unreadable("it holds what is not known here".to_owned()))?;
+        drop(bytes);
+        let parse = |btf: &[u8]| {
+            let parsed = Btf::parse(btf, Endianness::default());
+            parsed.map_err(|error| unreadable(refusal::chain(&error)))
+        };
+        let (to_read, kernel) = (parse(&types.to_read)?, parse(&types.to_attach)?);
         let circumstances = Circumstances::of_system();
         if circumstances.maps_are_locked_memory {
             // If it cannot be raised, it may still be high enough.
@@ -182,8 +95,8 @@ impl Tracer {
             );
         }
 
-        let mut ebpf =
-            load(plan, &kernel, &types).map_err(|error| refusal::of_load(&error, circumstances))?;
+        let mut ebpf = object::fit(plan, &types, &to_read)
+            .map_err(|error| refusal::of_load(&error, circumstances))?;
         if let Some(probe) = plan.probe {
             set_probe(&mut ebpf, probe)?;
         }
@@ -352,51 +265,6 @@ fn recursion_misses(program: BorrowedFd<'_>) -> Option<u64> {
     rest.lines().next()?.trim().parse().ok()
 }
 
-/// Fits the object to the kernel and the plan, and makes its maps.
-fn load(plan: &TracePlan, kernel: &Btf, types: &KernelTypes) -> Result<Ebpf, aya::EbpfError> {
-    const AF_INET: u32 = 2;
-    const AF_INET6: u32 = 10;
-    let (mark, log_level) = (plan.ring_size.mark(), plan.log.raw());
-    let netns = plan.netns.unwrap_or(0);
-    let family = plan.family.map_or(0, |family| match family {
-        Family::Inet => AF_INET,
-        Family::Inet6 => AF_INET6,
-    });
-    let has_cookies = u8::from(types.has_cookies);
-    let has_task_btf = u8::from(types.has_task_btf);
-    let has_reset_reason = u8::from(types.has_reset_reason);
-    let accept_arguments = types.accept_arguments.unwrap_or_default() as u8;
-    let tell_transitions = u8::from(plan.wanted == Wanted::Everything);
-    let tell_resets = u8::from(matches!(plan.wanted, Wanted::Everything | Wanted::Digest));
-    let has_probe = u8::from(plan.probe.is_some());
-    let tracer = number_of_this_process().unwrap_or(0);
-    EbpfLoader::new()
-        .btf(Some(kernel))
-        .map_max_entries("RECORDS", plan.ring_size.bytes())
-        .override_global("WAKE_AT", &mark, true)
-        .override_global("NETNS", &netns, true)
-        .override_global("FAMILY", &family, true)
-        .override_global("HAS_COOKIES", &has_cookies, true)
-        .override_global("HAS_TASK_BTF", &has_task_btf, true)
-        .override_global("HAS_RESET_REASON", &has_reset_reason, true)
-        .override_global("ACCEPT_ARGUMENTS", &accept_arguments, true)
-        .override_global("TELL_TRANSITIONS", &tell_transitions, true)
-        .override_global("TELL_RESETS", &tell_resets, true)
-        .override_global("HAS_PROBE", &has_probe, true)
-        .override_global("TRACER", &tracer, true)
-        .override_global(aya_log::LEVEL, &log_level, true)
-        .verifier_log_level(VerifierLogLevel::DEBUG)
-        .load(OBJECT)
-}
-
-/// The pid of this process as the programs see it; `None` in a pid namespace, where it has another.
-fn number_of_this_process() -> Option<u32> {
-    // The inode of the first pid namespace is fixed.
-    const FIRST: &str = "pid:[4026531836]";
-    let namespace = fs::read_link("/proc/self/ns/pid").ok()?;
-    (namespace.as_os_str() == FIRST).then(process::id)
-}
-
 /// Has each new socket given a cookie, where programs at tracepoints may not ask for it; false
 /// where this cannot be done either.
 fn give_cookies(ebpf: &mut Ebpf) -> bool {
@@ -454,50 +322,4 @@ fn take_map<T, E: std::error::Error>(
         what: "cannot use a map",
         reason: format!("{name}: {}", refusal::chain(&error)),
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ring_sizes_are_powers_of_two() {
-        for (text, bytes) in [("4096", 4096), ("5000", 8192), ("64k", 65536), ("8M", 8 << 20)] {
-            assert_eq!(text.parse::<RingSize>().unwrap().bytes(), bytes);
-        }
-        for text in ["", "0", "12", "2G", "M", "-1", "1x", "99999999999"] {
-            assert!(text.parse::<RingSize>().is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn the_object_has_what_is_loaded_from_it() {
-        let object = symbols();
-        let hooks = [Wanted::Everything, Wanted::Retransmissions, Wanted::Lives]
-            .into_iter()
-            .flat_map(Wanted::hooks)
-            .map(|(program, _)| *program);
-        for name in hooks.chain([
-            "seed",
-            "accepted",
-            "created",
-            "established",
-            "RECORDS",
-            "TALLY",
-            "SOCKETS",
-            "OTHER_SOCKETS",
-            "LISTENERS",
-        ]) {
-            assert!(object.contains(&name.to_owned()), "{name}");
-        }
-    }
-
-    fn symbols() -> Vec<String> {
-        use object::{Object, ObjectSymbol};
-        object::File::parse(OBJECT)
-            .unwrap()
-            .symbols()
-            .filter_map(|symbol| symbol.name().ok().map(str::to_owned))
-            .collect()
-    }
 }

@@ -10,6 +10,8 @@ mod generations;
 mod kernel_types;
 mod load;
 mod losses;
+mod object;
+mod plan;
 mod refusal;
 mod seed;
 
@@ -19,7 +21,8 @@ pub(crate) use decode::Decoder;
 pub use decode::Record;
 #[cfg(fuzzing)]
 pub(crate) use generations::Generations;
-pub use load::{RingSize, TracePlan, Tracer, Wanted};
+pub use load::Tracer;
 pub use losses::Losses;
+pub use plan::{RingSize, TracePlan, Wanted};
 pub use refusal::{Refusal, maps_are_locked_memory};
 pub use seed::Seeding;

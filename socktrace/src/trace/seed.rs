@@ -12,6 +12,7 @@ use aya::programs::{Iter, Program};
 use aya::{Btf, Ebpf};
 use rustix::io::Errno;
 
+use super::object::WALK;
 use crate::say::complain;
 
 /// The walk, while it goes on.
@@ -43,7 +44,7 @@ impl Seeding {
 }
 
 fn iterator(program: &mut Iter, kernel: &Btf) -> anyhow::Result<File> {
-    program.load("task_file", kernel)?;
+    program.load(WALK, kernel)?;
     let link = program.attach()?;
     Ok(program.take_link(link)?.into_file()?)
 }
