@@ -182,7 +182,7 @@ fn doctor(plan: DoctorPlan) -> ExitCode {
 fn live(plan: &LivePlan) -> ExitCode {
     match live::run(plan, io::stdout()) {
         Ok(Outcome::Complete) => ExitCode::SUCCESS,
-        Ok(Outcome::Lost(_)) => ExitCode::from(LOST),
+        Ok(Outcome::Incomplete) => ExitCode::from(LOST),
         Err(LiveError::Refused(refusal)) => {
             complain(&refusal.to_string());
             ExitCode::from(REFUSED)

@@ -82,8 +82,8 @@ macro_rules! help {
              socket; - that it is not known. Socket is the kernel's cookie, the sk: of `ss -e`; \
              a number behind it counts how often that socket was connected before.\n\n\
              Needs CAP_BPF and CAP_PERFMON. Exits with 0 when every event was printed, 1 after a \
-             failure, 2 when this kernel or user cannot trace, 3 when events were lost, 255 when \
-             the command line is wrong."
+             failure, 2 when this kernel or user cannot trace, 3 when events were lost or are \
+             incomplete, 255 when the command line is wrong."
         )
     };
 }

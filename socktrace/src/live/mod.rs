@@ -130,8 +130,8 @@ impl Pipeline {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
     Complete,
-    /// Events are missing from the output.
-    Lost(u64),
+    /// Events are missing from the output, or what was before them is.
+    Incomplete,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -350,16 +350,18 @@ impl<W: Write + AsFd> Session<W> {
             Err(LiveError::Other(error)) if is_closed_pipe(&error) => {}
             result => result?,
         }
-        match self.losses.lost() {
-            0 => Ok(Outcome::Complete),
-            lost => {
-                complain(&format!(
-                    "{} events printed, {lost} lost: the output has gaps",
-                    self.output.printed()
-                ));
-                Ok(Outcome::Lost(lost))
-            }
+        let (lost, incomplete) = (self.losses.lost(), self.losses.incomplete());
+        let printed = self.output.printed();
+        if lost > 0 {
+            complain(&format!("{printed} events printed, {lost} lost: the output has gaps"));
         }
+        if incomplete > 0 {
+            complain(&format!(
+                "{printed} events printed, some without owner or beginning: for {incomplete} there \
+                 was no memory"
+            ));
+        }
+        Ok(if lost + incomplete == 0 { Outcome::Complete } else { Outcome::Incomplete })
     }
 
     fn show_rest(&mut self) -> Result<(), LiveError> {

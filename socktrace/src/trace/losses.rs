@@ -33,6 +33,11 @@ impl Losses {
     pub fn lost(&self) -> u64 {
         self.per_cpu.iter().map(|tally| tally.ring_full).sum::<u64>() + self.reentered
     }
+
+    /// How many events are in the output without what was before them.
+    pub fn incomplete(&self) -> u64 {
+        self.per_cpu.iter().map(|tally| tally.no_memory).sum()
+    }
 }
 
 #[cfg(test)]
@@ -54,6 +59,6 @@ mod tests {
             ]
         );
         assert_eq!(now.since(&now).count(), 0);
-        assert_eq!(now.lost(), 9);
+        assert_eq!((now.lost(), now.incomplete()), (9, 2));
     }
 }
