@@ -173,8 +173,10 @@ impl Dump {
     }
 
     /// Reads what is left of one; gives it back where there are no more threads to be had.
-    fn go_on(Begun { diag, walk }: Begun) -> Result<Dump, Begun> {
+    fn go_on(Begun { mut diag, walk }: Begun) -> Result<Dump, Begun> {
         let (sender, reads) = pipe(Room::SMALL);
+        // Nobody hangs up before a thread has it.
+        let _ = reads.buffers.send(diag.take_buffer());
         let diag = Arc::new(diag);
         let its = Arc::clone(&diag);
         match thread::Builder::new().spawn(move || sender.send_all(&its)) {

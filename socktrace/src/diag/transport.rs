@@ -279,6 +279,11 @@ impl DiagSocket {
         received.map(|()| &self.buffer[..])
     }
 
+    /// The memory that was received into.
+    pub fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.buffer)
+    }
+
     /// As [`DiagSocket::receive`], in place of what is in `buffer`.
     pub fn receive_into(&self, buffer: &mut Vec<u8>) -> Result<(), DiagError> {
         buffer.clear();
