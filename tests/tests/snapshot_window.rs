@@ -8,7 +8,7 @@ use socktrace_tests::expect::now_us;
 use socktrace_tests::namespace::{await_closed, in_namespace};
 use socktrace_tests::process::{Finished, Running, socktrace, without_capabilities};
 use socktrace_tests::schema::Schema;
-use socktrace_tests::{actor, require_root};
+use socktrace_tests::{actor, require_linux, require_root};
 
 /// Longer than any test.
 const WINDOW: &str = "--window=1h";
@@ -172,6 +172,7 @@ fn options_and_filter_are_for_the_gone_as_well() {
 #[test]
 fn an_object_of_json_says_that_it_is_gone() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server) = actors();
         let listener = server.listen("127.0.0.1:0");
@@ -201,6 +202,7 @@ fn an_object_of_json_says_that_it_is_gone() {
 #[test]
 fn what_is_older_than_the_window_and_goes_has_its_owner_and_no_age() {
     require_root!();
+    require_linux!(5, 11, "the walk over older sockets");
     in_namespace(|| {
         let (client, server) = actors();
         let listener = server.listen("127.0.0.1:0");
