@@ -7,7 +7,7 @@ use std::process::Command;
 use rustix::thread::CapabilitySet;
 use socktrace_tests::cgroup::MemoryGroup;
 use socktrace_tests::process::{Running, socktrace, with_empty, with_file, without_capabilities};
-use socktrace_tests::{require_root, skip};
+use socktrace_tests::{require_linux, require_root, skip};
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 
@@ -143,6 +143,7 @@ fn a_kernel_without_a_field_is_refused_by_that_name() {
 #[test]
 fn who_may_not_use_enough_memory_hears_of_it_before_the_kernel_kills() {
     require_root!();
+    require_linux!(5, 11, "a control group that is charged for eBPF");
     let Some(group) = MemoryGroup::with_limit(24 << 20) else {
         skip!("no control group here has a limit of memory");
     };
