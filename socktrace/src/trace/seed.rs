@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::sync::mpsc::channel;
 use std::thread::{self, JoinHandle};
 
 use aya::programs::{Iter, Program};
@@ -26,11 +27,16 @@ impl Seeding {
         };
         let walk = iterator(program, kernel).ok()?;
         let name = "older sockets".to_owned();
-        thread::Builder::new()
-            .name(name)
-            .spawn(move || read_to_end(walk))
-            .ok()
-            .map(|walk| Seeding(Some(walk)))
+        let (begun, has_begun) = channel::<()>();
+        let read = move || {
+            // A thread takes its name when it begins.
+            drop(begun);
+            read_to_end(walk)
+        };
+        let thread = thread::Builder::new().name(name).spawn(read).ok()?;
+        // Whoever looks for it by its name, as tests do, finds it as soon as the trace is live.
+        let _ = has_begun.recv();
+        Some(Seeding(Some(thread)))
     }
 
     /// Says, once it has ended, if it failed.
