@@ -152,5 +152,5 @@ fn who_may_not_use_enough_memory_hears_of_it_before_the_kernel_kills() {
     let finished = Running::start(command).finish();
     assert_ne!(finished.status.code(), Some(0), "{finished:?}");
     let Some(first) = finished.stderr.first() else { panic!("nothing was said: {finished:?}") };
-    assert!(first.contains("limited to 24 MB, and a trace takes 54"), "{finished:?}");
+    assert!(first.contains("limited to 24 MB, and a trace takes 62"), "{finished:?}");
 }

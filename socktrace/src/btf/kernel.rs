@@ -225,24 +225,24 @@ impl KernelTypes<&[u8]> {
         self.btf(&types, self.slice(self.strings_at, self.strings_length)?)
     }
 
-    /// A BTF that tells the numbers of functions and typedefs that have one of the names. All other
-    /// types are there, for the sake of the numbers, but have no name.
+    /// A BTF that tells the numbers of functions and typedefs that have one of the names. The types
+    /// before them are there, for the sake of the numbers, but have no name.
     pub(crate) fn numbers(&self) -> Option<Vec<u8>> {
-        let mut types = vec![[0, FORWARD << 24, 0]; self.places.len() - 1];
+        const LENGTH: usize = 12;
+        let is_told = |named: &&Named| matches!(named.kind, FUNCTION | TYPEDEF);
+        let last = self.named.iter().filter(is_told).map(|named| named.id as usize).max();
+        let mut types =
+            [0, FORWARD << 24, 0].map(u32::to_ne_bytes).as_flattened().repeat(last.unwrap_or(0));
         let mut strings = vec![0];
         for (name, at) in &self.names {
-            let is_it = |named: &&Named| named.name == *at;
-            for named in self.named.iter().filter(is_it) {
-                if matches!(named.kind, FUNCTION | TYPEDEF) {
-                    let of = types.get_mut(named.id as usize - 1)?;
-                    *of = [u32::try_from(strings.len()).ok()?, named.kind << 24, 0];
-                }
+            for named in self.named.iter().filter(is_told).filter(|named| named.name == *at) {
+                let of = [u32::try_from(strings.len()).ok()?, named.kind << 24, 0];
+                let place = types.get_mut((named.id as usize - 1) * LENGTH..)?;
+                place[..LENGTH].copy_from_slice(of.map(u32::to_ne_bytes).as_flattened());
             }
             strings.extend_from_slice(name);
             strings.push(0);
         }
-        let types: Vec<u8> =
-            types.into_flattened().into_iter().flat_map(u32::to_ne_bytes).collect();
         self.btf(&types, &strings)
     }
 

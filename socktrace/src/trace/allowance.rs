@@ -11,7 +11,7 @@ use crate::names::unescape_mount;
 
 /// What a trace takes as it begins, besides its ring: the kernel's types, the maps, and what the
 /// verifier works with.
-const BESIDES_RING: u64 = 46 << 20;
+const BESIDES_RING: u64 = 54 << 20;
 
 /// What to say if less is allowed than a trace takes.
 pub(super) fn shortage(ring: RingSize, proc_root: &Path) -> Option<String> {

@@ -210,9 +210,9 @@ mod tests {
 
         let attach = Btf::parse(&types.to_attach).unwrap();
         let is_function = |id| matches!(attach.get(id).unwrap().kind, Kind::Function { .. });
-        assert_eq!((1..9).filter(|id| is_function(*id)).collect::<Vec<_>>(), [7]);
+        assert_eq!((1..8).filter(|id| is_function(*id)).collect::<Vec<_>>(), [7]);
         assert_eq!(attach.name(attach.get(7).unwrap()), b"hook");
-        assert!(attach.get(9).is_none() && attach.named_structs().next().is_none(), "{attach:?}");
+        assert!(attach.get(8).is_none() && attach.named_structs().next().is_none(), "{attach:?}");
     }
 
     #[test]

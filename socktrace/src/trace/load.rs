@@ -173,6 +173,8 @@ impl Tracer {
             blind_to_accepts,
             reentered: 0,
         };
+        drop((to_read, kernel));
+        give_back_memory();
         Ok((tracer, seeding))
     }
 
@@ -235,6 +237,15 @@ impl Tracer {
     fn count_reentered(&mut self) {
         let Some(ebpf) = &self.attached else { return };
         self.reentered = descriptors(ebpf).filter_map(recursion_misses).sum();
+    }
+}
+
+/// The kernel's types are read once, and a trace may run for weeks.
+fn give_back_memory() {
+    // SAFETY: it takes no pointer, and changes nothing that anybody holds.
+    #[cfg(target_env = "gnu")]
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 
