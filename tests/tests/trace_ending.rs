@@ -67,8 +67,11 @@ fn a_count_ends_it_after_as_many_lines() {
         running.await_message(|line| line.contains("tracing").then_some(()));
         connect();
         let finished = running.finish();
-        assert_eq!(finished.status.code(), Some(0), "{finished:?}");
         assert_eq!(finished.stdout.len(), 3, "{finished:?}");
+        // On a slow machine an event may interrupt another, and then is said to be lost.
+        let is_said = finished.stderr.iter().any(|line| line.contains("they interrupted an event"));
+        let code = if is_said { 3 } else { 0 };
+        assert_eq!(finished.status.code(), Some(code), "{finished:?}");
     });
 }
 
