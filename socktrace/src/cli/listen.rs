@@ -70,27 +70,23 @@ pub fn parse(args: &[OsString]) -> Result<Result<Plan, PlanError>, clap::Error> 
     let typed = Arguments::try_parse_from([&name].into_iter().chain(args))?;
     let both = !typed.tcp && !typed.udp;
     let switches = [
-        (typed.tcp || both, Flag::Tcp),
-        (typed.tcp || both, Flag::Mptcp),
-        (typed.udp || both, Flag::Udp),
-        (typed.ipv4, Flag::Ipv4),
-        (typed.ipv6, Flag::Ipv6),
-        (typed.numeric, Flag::Numeric),
-        (typed.resolve, Flag::Resolve),
-        (typed.no_header, Flag::NoHeader),
-        (typed.json, Flag::Json),
-        (typed.json_lines, Flag::JsonLines),
-        (typed.all_netns, Flag::AllNetns),
-        (true, Flag::Listening),
-        (true, Flag::Processes),
-        (true, Flag::Container),
+        (Flag::Tcp, typed.tcp || both),
+        (Flag::Mptcp, typed.tcp || both),
+        (Flag::Udp, typed.udp || both),
+        (Flag::Ipv4, typed.ipv4),
+        (Flag::Ipv6, typed.ipv6),
+        (Flag::Numeric, typed.numeric),
+        (Flag::Resolve, typed.resolve),
+        (Flag::NoHeader, typed.no_header),
+        (Flag::Json, typed.json),
+        (Flag::JsonLines, typed.json_lines),
+        (Flag::AllNetns, typed.all_netns),
+        (Flag::Listening, true),
+        (Flag::Processes, true),
+        (Flag::Container, true),
     ];
-    let switches = switches.into_iter().filter(|(is_set, _)| *is_set);
-    let switches = switches.map(|(_, flag)| (flag, OsString::new()));
     let valued = [(Flag::Net, typed.net), (Flag::Watch, typed.watch)];
-    let valued = valued.into_iter().filter_map(|(flag, value)| Some((flag, value?)));
-    let options = switches.chain(valued);
-    Ok(Plan::of_view(View::Services, options, typed.words))
+    Ok(Plan::of_view(View::Services, valued, switches, typed.words))
 }
 
 #[cfg(test)]

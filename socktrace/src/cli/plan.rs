@@ -245,15 +245,21 @@ impl Plan {
         }
     }
 
-    /// A view of something other than the sockets one by one, with options among those of listings.
+    /// A view of something other than the sockets one by one, with those of these options that are
+    /// given. Those with a value come first: a table that is named keeps a family from bringing in
+    /// all of its own.
     pub fn of_view(
         view: View,
-        options: impl Iterator<Item = (Flag, OsString)>,
+        valued: impl IntoIterator<Item = (Flag, Option<OsString>)>,
+        switches: impl IntoIterator<Item = (Flag, bool)>,
         words: Vec<OsString>,
     ) -> Result<Plan, PlanError> {
         let mut plan = Plan { view, ..Plan::new(words, Name::Socktrace) };
-        for (flag, value) in options {
-            plan.apply(flag, value)?;
+        for (flag, value) in valued {
+            value.map_or(Ok(()), |value| plan.apply(flag, value))?;
+        }
+        for (flag, _) in switches.into_iter().filter(|(_, is_set)| *is_set) {
+            plan.apply(flag, OsString::new())?;
         }
         plan.settled()
     }

@@ -121,36 +121,32 @@ pub fn parse(args: &[OsString]) -> Result<Plan, clap::Error> {
         (false, true) => Some("tcp,udp".into()),
         (false, false) => Some("tcp,udp,unix".into()),
     };
-    let options = [
-        (typed.tcp, Flag::Tcp),
-        (typed.udp, Flag::Udp),
-        (typed.unix, Flag::Unix),
-        (typed.ipv4, Flag::Ipv4),
-        (typed.ipv6, Flag::Ipv6),
-        (true, Flag::All),
-        (typed.numeric, Flag::Numeric),
-        (typed.resolve, Flag::Resolve),
-        (typed.no_header, Flag::NoHeader),
-        (typed.all_netns, Flag::AllNetns),
-        (typed.json, Flag::Json),
-        (typed.json_lines, Flag::JsonLines),
+    let switches = [
+        (Flag::Tcp, typed.tcp),
+        (Flag::Udp, typed.udp),
+        (Flag::Unix, typed.unix),
+        (Flag::Ipv4, typed.ipv4),
+        (Flag::Ipv6, typed.ipv6),
+        (Flag::All, true),
+        (Flag::Numeric, typed.numeric),
+        (Flag::Resolve, typed.resolve),
+        (Flag::NoHeader, typed.no_header),
+        (Flag::AllNetns, typed.all_netns),
+        (Flag::Json, typed.json),
+        (Flag::JsonLines, typed.json_lines),
     ];
-    let switches = options.into_iter().filter(|(is_set, _)| *is_set).map(|(_, flag)| (flag, None));
     let valued = [
         (Flag::Query, typed.query),
         (Flag::Query, tables),
         (Flag::Net, typed.net),
         (Flag::Watch, typed.watch),
     ];
-    let valued = valued.into_iter().filter(|(_, value)| value.is_some());
-    // Tables before families: an option that names a family alone brings in all of its tables.
-    let options = valued.chain(switches).map(|(flag, value)| (flag, value.unwrap_or_default()));
     let holders = match typed.by.contains(&Key::Process) {
         true => Holders::Processes,
         false => Holders::Hidden,
     };
     let view = View::Counts(Grouping { by: typed.by, top: typed.top });
-    let mut plan = Plan::of_view(view, options, typed.words).map_err(wrong)?;
+    let mut plan = Plan::of_view(view, valued, switches, typed.words).map_err(wrong)?;
     plan.show.holders = holders;
     Ok(plan)
 }
