@@ -160,6 +160,14 @@ fn standing_unix(sockets: u32) -> Vec<String> {
     listings
 }
 
+/// The binary that was given, else the optimised one of this tree.
+fn given_or_release(given: Option<&Path>) -> Result<PathBuf> {
+    match given {
+        Some(path) => path.canonicalize().with_context(|| path.display().to_string()),
+        None => release_binary(),
+    }
+}
+
 /// The optimised binary, built if need be.
 fn release_binary() -> Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use super::release_binary;
+use super::given_or_release;
 use super::tracer::{EndLine, Live, Tracer};
 
 #[derive(Debug, Args)]
@@ -46,10 +46,7 @@ pub(crate) fn run(options: &Start) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("this needs root, to trace");
     }
-    let socktrace = match &options.socktrace {
-        Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
-        None => release_binary()?,
-    };
+    let socktrace = given_or_release(options.socktrace.as_deref())?;
     let folder = std::env::temp_dir().join(format!("socktrace-start-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let result = rounds(options, &socktrace, &folder);

@@ -17,7 +17,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 
 use super::tracer::{self, EndLine, Live, Traced, Tracer};
-use super::{population, release_binary};
+use super::{given_or_release, population};
 use load::{End, FIRST_PORT, MARKED_PORT, Made, Workers};
 pub(crate) use load::{Load, load};
 use stat::Machine;
@@ -87,10 +87,7 @@ pub(crate) fn run(options: &Churn) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         bail!("this needs root, to trace and to make network namespaces");
     }
-    let socktrace = match &options.socktrace {
-        Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
-        None => release_binary()?,
-    };
+    let socktrace = given_or_release(options.socktrace.as_deref())?;
     let workers = match options.workers {
         Some(workers) => workers,
         None => u16::try_from(std::thread::available_parallelism()?.get())?,

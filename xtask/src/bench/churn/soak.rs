@@ -15,7 +15,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::load::{End, FIRST_PORT, Load, Workers};
 use super::tracer::{EndLine, has_port};
-use super::{population, release_binary};
+use super::{given_or_release, population};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Soak {
@@ -94,10 +94,7 @@ struct Look {
 }
 
 pub(crate) fn run(options: &Soak) -> Result<()> {
-    let socktrace = match &options.socktrace {
-        Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
-        None => release_binary()?,
-    };
+    let socktrace = given_or_release(options.socktrace.as_deref())?;
     population::enter_namespace()?;
     let namespace = Named::new()?;
     let mut tracers = [
