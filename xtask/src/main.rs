@@ -30,6 +30,9 @@ enum Task {
     /// Make the connections of a benchmark, as a child process of it
     #[command(hide = true)]
     Load(bench::Load),
+    /// Read what a benchmark's listing would ask for, as a child process of it
+    #[command(hide = true)]
+    Floor,
     /// Build the eBPF programs into the object that socktrace embeds
     BuildEbpf(build_ebpf::Options),
     /// Have clippy read the eBPF programs, for their own target
@@ -49,6 +52,7 @@ fn main() -> anyhow::Result<()> {
         Task::Bench(bench) => bench::run(&bench),
         Task::Populate(role) => bench::populate(&role),
         Task::Load(load) => bench::load(&load),
+        Task::Floor => bench::read_dumps(),
         Task::BuildEbpf(options) => build_ebpf::run(&options),
         Task::LintEbpf => build_ebpf::lint(),
         Task::Oracle => oracle::fetch(&target()),

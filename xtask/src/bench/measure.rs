@@ -20,6 +20,8 @@ pub(crate) struct Figures {
 pub(crate) struct Measured {
     pub(crate) ss: Figures,
     pub(crate) ours: Figures,
+    /// The dumps alone, where they were asked for.
+    pub(crate) floor: Option<Figures>,
     /// Whether both printed the same in the last run.
     pub(crate) is_same: bool,
 }
@@ -27,29 +29,35 @@ pub(crate) struct Measured {
 /// A listing that takes ss longer than this is run once: its time is not in the noise.
 const SLOW_SECONDS: f64 = 5.0;
 
-/// Runs both commands in turn, `runs` times each; `ss` is a program and its first arguments,
-/// `options` are for ours alone.
+/// Runs both commands in turn, `runs` times each, and the floor if it is wanted; `ss` is a program
+/// and its first arguments, `options` are for ours alone.
 pub(crate) fn measure_in_turn(
     ss: &[String],
     ours: &Path,
     options: &[String],
     arguments: &[&str],
     runs: usize,
+    with_floor: bool,
 ) -> Result<Measured> {
     let folder = std::env::temp_dir().join(format!("socktrace-bench-{}", std::process::id()));
     fs::create_dir_all(&folder)?;
     let (ss_out, ours_out) = (folder.join("ss"), folder.join("socktrace"));
-    let (mut ss_runs, mut our_runs) = (Vec::new(), Vec::new());
+    let (mut ss_runs, mut our_runs, mut floor_runs) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..runs.max(1) {
         ss_runs.push(run_once(Command::new(&ss[0]).args(&ss[1..]).args(arguments), &ss_out)?);
         our_runs.push(run_once(Command::new(ours).args(options).args(arguments), &ours_out)?);
+        if with_floor {
+            let itself = std::env::current_exe()?;
+            floor_runs.push(run_once(Command::new(itself).arg("floor"), Path::new("/dev/null"))?);
+        }
         if ss_runs[0].seconds > SLOW_SECONDS {
             break;
         }
     }
     let is_same = is_same_text(&ss_out, &ours_out)?;
     fs::remove_dir_all(&folder)?;
-    Ok(Measured { ss: median(ss_runs), ours: median(our_runs), is_same })
+    let floor = with_floor.then(|| median(floor_runs));
+    Ok(Measured { ss: median(ss_runs), ours: median(our_runs), floor, is_same })
 }
 
 /// Whether two listings are the same but for blanks at the ends of lines, which older versions of

@@ -1,6 +1,7 @@
 //! Benchmarks that anyone can run: both sides in turn, in one run, and the ratio.
 
 mod churn;
+mod floor;
 mod instructions;
 mod measure;
 mod owners;
@@ -20,6 +21,7 @@ use clap::{Args, Subcommand};
 pub(crate) use churn::Load;
 pub(crate) use churn::load;
 pub(crate) use churn::soak;
+pub(crate) use floor::read_dumps;
 use measure::{Figures, Measured, measure_in_turn};
 use population::{Kind, Population};
 pub(crate) use population::{Role, populate};
@@ -53,6 +55,9 @@ pub(crate) struct Snapshot {
     /// Compare first the holders of each socket with those that /proc tells
     #[arg(long)]
     check_owners: bool,
+    /// Time as well, beside each listing, who reads the dumps of -tan and throws them away
+    #[arg(long, conflicts_with = "unix")]
+    floor: bool,
     /// An option for socktrace alone, as --ours=--owners=walk
     #[arg(long)]
     ours: Vec<String>,
@@ -114,9 +119,18 @@ fn snapshot(options: &Snapshot) -> Result<()> {
     );
     for listing in listings {
         let arguments: Vec<&str> = listing.split_whitespace().collect();
-        let Measured { ss, ours, is_same } =
-            measure_in_turn(&options.ss.0, &ours, &options.ours, &arguments, options.runs)?;
+        let Measured { ss, ours, floor, is_same } = measure_in_turn(
+            &options.ss.0,
+            &ours,
+            &options.ours,
+            &arguments,
+            options.runs,
+            options.floor,
+        )?;
         print_row(&listing, &ss, &ours, is_same)?;
+        if let Some(floor) = floor {
+            print_floor(&ss, &ours, &floor)?;
+        }
     }
     Ok(())
 }
@@ -130,6 +144,16 @@ fn print_row(listing: &str, ss: &Figures, ours: &Figures, is_same: bool) -> Resu
         ours.seconds / ss.seconds,
         ss.peak_kilobytes,
         ours.peak_kilobytes,
+    );
+    std::io::stdout().flush().context("cannot write the figures")
+}
+
+fn print_floor(ss: &Figures, ours: &Figures, floor: &Figures) -> Result<()> {
+    println!(
+        "    the dumps of -tan alone: {:.3} s, {:.3} of ss; socktrace takes {:.3} of that",
+        floor.seconds,
+        floor.seconds / ss.seconds,
+        ours.seconds / floor.seconds,
     );
     std::io::stdout().flush().context("cannot write the figures")
 }
