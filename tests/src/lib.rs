@@ -10,6 +10,7 @@ pub mod driver;
 pub mod events;
 pub mod expect;
 pub mod firewall;
+pub mod memory;
 pub mod namespace;
 pub mod oracle;
 pub mod path;

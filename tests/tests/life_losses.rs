@@ -1,14 +1,13 @@
 //! `socktrace life` loses nothing silently: what is not in the output is counted, said, and in the
 //! exit code.
 
-use aya::maps::{Array, HashMap, Map, MapData, MapInfo};
 use rustix::process::Signal;
 use serde_json::Value;
 use socktrace_tests::driver::join;
 use socktrace_tests::events::Events;
 use socktrace_tests::expect::netns;
+use socktrace_tests::memory::fill_memory;
 use socktrace_tests::namespace::{await_closed, in_namespace};
-use socktrace_tests::process::Running;
 use socktrace_tests::stage::Stage;
 use socktrace_tests::{require_root, stage};
 
@@ -37,30 +36,6 @@ fn burst(ring_size: &str) -> (Events, Vec<u64>) {
 fn lost(events: &[Value]) -> u64 {
     let counts = events.iter().filter(|event| event["event"] == "lost");
     counts.map(|event| event["count"].as_u64().expect("a count")).sum()
-}
-
-/// Leaves no room for a socket that is not remembered yet: all places are claimed, and the map
-/// beside them is full.
-fn fill_memory(of: &Running) {
-    let map = |name: &str| {
-        let mut maps = of.objects().maps.into_iter();
-        let is_it =
-            |id: &u32| MapInfo::from_id(*id).expect("it is held").name_as_str() == Some(name);
-        let id = maps.find(is_it).unwrap_or_else(|| panic!("there is no map {name}"));
-        MapData::from_id(id).expect("the map is there")
-    };
-    let mut places: Array<_, [u64; 13]> = Map::Array(map("SOCKETS")).try_into().expect("places");
-    for place in 0..places.len() {
-        let mut claimed = places.get(&place, 0).expect("a place");
-        claimed[0] += 1;
-        places.set(place, claimed, 0).expect("a place can be claimed");
-    }
-    let mut others: HashMap<_, u64, [u64; 11]> =
-        Map::HashMap(map("OTHER_SOCKETS")).try_into().expect("a map of memories");
-    // Neither cookies nor addresses are like that.
-    let keys = (1 << 62)..(1 << 62) + (2 << 20);
-    let refused = keys.into_iter().find_map(|key| others.insert(key, [0; 11], 0).err());
-    refused.expect("the map is full at some time");
 }
 
 #[test]

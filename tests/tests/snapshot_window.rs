@@ -5,6 +5,7 @@ use rustix::thread::CapabilitySet;
 use serde_json::Value;
 use socktrace_tests::driver::{Actor, Kind, Sock, join, parse};
 use socktrace_tests::expect::now_us;
+use socktrace_tests::memory::fill_memory;
 use socktrace_tests::namespace::{await_closed, in_namespace};
 use socktrace_tests::process::{Finished, Running, socktrace, without_capabilities};
 use socktrace_tests::schema::Schema;
@@ -307,6 +308,28 @@ fn what_was_lost_is_counted_and_in_the_exit_code() {
         let lost: u64 = lost.sum();
         assert!(told > 0 && lost > 0, "{finished:#?}");
         assert_eq!(told + lost, 100, "{finished:#?}");
+    });
+}
+
+#[test]
+fn a_socket_that_there_is_no_memory_for_is_listed_and_in_the_exit_code() {
+    require_root!();
+    in_namespace(|| {
+        let (client, server) = actors();
+        let listener = server.listen("127.0.0.1:0");
+        let running = open(&["-tanH"]);
+        running.await_walk();
+        fill_memory(&running);
+        let (near, far) = join(&client, &server, &listener);
+        client.close(&near);
+        server.close(&far);
+        let finished = list(running, Signal::INT);
+        assert_eq!(finished.status.code(), Some(3), "{finished:#?}");
+        let told = finished.stdout.iter().filter(|row| row.contains(" gone:- "));
+        assert_eq!(told.count(), 2, "{finished:#?}");
+        let said = |text: &str| finished.stderr.iter().any(|line| line.contains(text));
+        assert!(said("no memory for the socket"), "{finished:#?}");
+        assert!(said("was listed without its owner"), "{finished:#?}");
     });
 }
 

@@ -107,7 +107,7 @@ fn snapshot(plan: Plan) -> ExitCode {
             complain(&refusal.to_string());
             ExitCode::from(REFUSED)
         }
-        Err(error @ SnapshotError::Lost(_)) => {
+        Err(error @ (SnapshotError::Lost(_) | SnapshotError::Incomplete(_))) => {
             complain(&error.to_string());
             ExitCode::from(LOST)
         }

@@ -42,7 +42,7 @@ use crate::render::show::{Header, Holders, Queues};
 use crate::render::{Printer, escape};
 use crate::say::complain;
 use crate::socket::{Socket, Table, TableSet};
-use crate::trace::Refusal;
+use crate::trace::{Losses, Refusal};
 use crate::{netns, owner, procfs};
 use progress::{Erasing, Progress};
 
@@ -65,6 +65,12 @@ pub enum SnapshotError {
     /// The listing is there, but not all of it.
     #[error("{0} ends of connections were lost: not all that is gone was listed")]
     Lost(u64),
+    /// All of it is there, but not all that belongs to it.
+    #[error(
+        "some of what is gone was listed without its owner or its beginning: for {0} events there \
+         was no memory"
+    )]
+    Incomplete(u64),
     #[error(transparent)]
     Other(#[from] anyhow::Error),
 }
@@ -153,14 +159,15 @@ pub fn run(
     let mut out = Erasing { out };
     let mut output = session.output(&mut out, screen, owners.as_ref()).context(CANNOT_WRITE)?;
     session.list(owners.as_ref(), ahead, &mut output)?;
-    let lost = match window {
+    let losses = match window {
         Some(window) => session.list_gone(window, owners.as_ref(), &mut output)?,
-        None => 0,
+        None => Losses::default(),
     };
     output.finish().context(CANNOT_WRITE)?;
-    match lost {
-        0 => Ok(()),
-        lost => Err(SnapshotError::Lost(lost)),
+    match (losses.lost(), losses.incomplete()) {
+        (0, 0) => Ok(()),
+        (0, incomplete) => Err(SnapshotError::Incomplete(incomplete)),
+        (lost, _) => Err(SnapshotError::Lost(lost)),
     }
 }
 

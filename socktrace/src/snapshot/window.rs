@@ -71,14 +71,14 @@ pub(super) fn watch(
 }
 
 impl Session {
-    /// Lists what has gone, but for what was listed when it was still there; how much of it is
-    /// not known.
+    /// Lists what has gone, but for what was listed when it was still there; what is
+    /// not known of it.
     pub(super) fn list_gone(
         &self,
         window: Window,
         owners: Option<&Owners>,
         output: &mut Output<'_, '_>,
-    ) -> Result<u64, SnapshotError> {
+    ) -> Result<Losses, SnapshotError> {
         let missing = Missing::default();
         let around = self.around(owners, &missing);
         let reasons: FxHashMap<u32, String> =
@@ -101,7 +101,7 @@ impl Session {
                 output.socket(&Socket::Inet(gone)).context(CANNOT_WRITE)?;
             }
         }
-        Ok(losses.lost())
+        Ok(losses)
     }
 
     /// Whether it is of what is listed. A state is meant that it was in.
