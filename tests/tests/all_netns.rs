@@ -202,7 +202,7 @@ fn a_namespace_that_only_a_descriptor_keeps_is_found() {
 #[test]
 fn a_namespace_that_only_a_socket_keeps_is_found() {
     require_root!();
-    require_linux!(5, 11, "the iterator over descriptors");
+    require_linux!(5, 12, "the iterator over descriptors");
     let (id, listener) =
         in_namespace(|| (this_netns(), TcpListener::bind((Ipv4Addr::LOCALHOST, 7474)).unwrap()));
     assert_eq!(namespaces(7474), [id]);
@@ -252,7 +252,7 @@ fn interfaces_that_lead_elsewhere_are_counted() {
 #[test]
 fn a_namespace_that_is_seen_and_not_entered_is_counted() {
     require_root!();
-    require_linux!(5, 11, "the iterator over descriptors");
+    require_linux!(5, 12, "the iterator over descriptors");
     in_namespace(|| {
         // SAFETY: this thread has no descriptor that others close for it.
         unsafe { unshare_unsafe(UnshareFlags::FILES) }.unwrap();

@@ -48,7 +48,7 @@ fn stat(number: usize) -> u64 {
 #[test]
 fn each_field_is_what_the_kernel_says_elsewhere() {
     require_root!();
-    socktrace_tests::require_linux!(5, 11, "there is no iterator over sockets' descriptors");
+    socktrace_tests::require_linux!(5, 12, "there is no iterator over sockets' descriptors");
     in_namespace(|| {
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let udp = UdpSocket::bind("[::1]:0").unwrap();
@@ -85,7 +85,7 @@ fn each_field_is_what_the_kernel_says_elsewhere() {
 #[test]
 fn of_threads_only_one_with_descriptors_of_its_own_is_visited() {
     require_root!();
-    socktrace_tests::require_linux!(5, 11, "there is no iterator over sockets' descriptors");
+    socktrace_tests::require_linux!(5, 12, "there is no iterator over sockets' descriptors");
     let parked = thread::spawn(thread::park);
     let (tell, told) = channel();
     let (end, ended) = channel::<()>();
@@ -117,7 +117,7 @@ fn of_threads_only_one_with_descriptors_of_its_own_is_visited() {
 #[test]
 fn more_descriptors_than_a_read_holds_come_whole_and_in_order() {
     require_root!();
-    socktrace_tests::require_linux!(5, 11, "there is no iterator over sockets' descriptors");
+    socktrace_tests::require_linux!(5, 12, "there is no iterator over sockets' descriptors");
     let (one, _other) = UnixStream::pair().unwrap();
     let copies: io::Result<Vec<_>> = (0..2000).map(|_| one.try_clone()).collect();
     let copies = copies.unwrap();

@@ -27,7 +27,7 @@ fn owned(listing: &Listing) -> Vec<String> {
 
 #[test]
 fn both_sources_have_the_holders_in_the_same_order() {
-    socktrace_tests::require_linux!(5, 11, "there is no iterator over sockets' descriptors");
+    socktrace_tests::require_linux!(5, 12, "there is no iterator over sockets' descriptors");
     over_population(env!("CARGO_BIN_EXE_socktrace-population"), |_: &Comparison| {
         for options in LISTINGS {
             let mut differs = String::new();
@@ -44,7 +44,7 @@ fn both_sources_have_the_holders_in_the_same_order() {
 
 #[test]
 fn the_iterator_has_the_holders_that_ss_has() {
-    socktrace_tests::require_linux!(5, 11, "there is no iterator over sockets' descriptors");
+    socktrace_tests::require_linux!(5, 12, "there is no iterator over sockets' descriptors");
     over_population(env!("CARGO_BIN_EXE_socktrace-population"), |comparison| {
         for options in ["-tanp", "-xap"] {
             let mut differs = String::new();

@@ -119,7 +119,7 @@ fn iterator() -> Finding {
         Err(error) => {
             let detail = format!("owners take a walk over /proc: {error}");
             Finding::new(AREA, "iterator", Verdict::Reduced, detail)
-                .remedy("run with CAP_BPF and CAP_PERFMON, on Linux 5.11 with BTF")
+                .remedy("run with CAP_BPF and CAP_PERFMON, on Linux 5.12 with BTF")
         }
     }
 }

@@ -33,12 +33,23 @@ pub enum IteratorError {
     Types(io::Error),
     #[error("this kernel has no {0}")]
     NoHook(String),
+    #[error("this kernel does not {what} (Linux {since} does)")]
+    NoHelper { what: &'static str, since: &'static str },
     #[error("this kernel has no field {0}, or another one")]
     NoField(String),
     #[error("the kernel refuses the program of {hook}: {errno}")]
     Refused { hook: String, errno: Errno },
     #[error("reading from the iterator failed: {0}")]
     Read(io::Error),
+}
+
+/// A function of the kernel that a program calls, where not every kernel with iterators has it.
+#[derive(Debug, Clone, Copy)]
+pub struct Helper {
+    pub function: &'static str,
+    /// What it does for the program, after "the kernel does".
+    pub what: &'static str,
+    pub since: &'static str,
 }
 
 /// Whether this process may load one, as far as that shows beforehand.
@@ -50,23 +61,28 @@ pub fn is_permitted() -> bool {
 }
 
 /// Loads the program of a section such as `iter/task_file` and begins its walk, which goes on as
-/// the file is read. Nothing stays in the kernel when it is closed.
+/// the file is read; it calls the helpers. Nothing stays in the kernel when it is closed.
 ///
 /// # Panics
 /// If the object does not hold such a program: it is embedded, and was looked at by a test.
-pub fn open(object: &[u8], section: &str) -> Result<File, IteratorError> {
+pub fn open(object: &[u8], section: &str, helpers: &[Helper]) -> Result<File, IteratorError> {
     if !is_permitted() {
         return Err(IteratorError::Capabilities);
     }
     let mut program = Program::parse(object, section).expect("a test looks for the program");
     let hook = format!("bpf_{}", section.replace('/', "_"));
     let parts = program.fields.iter().flat_map(|field| field.path.iter().chain([&field.root]));
-    let names = parts.map(|part| &part[..]).chain([hook.as_bytes()]).collect();
+    let functions = helpers.iter().map(|helper| helper.function).chain([&hook[..]]);
+    let names = parts.map(|part| &part[..]).chain(functions.map(str::as_bytes)).collect();
     let types = File::open(kernel::PATH).and_then(|file| KernelTypes::read(file, &names));
     let types = types.map_err(IteratorError::Types)?;
     let Some(function) = types.function(hook.as_bytes()) else {
         return Err(IteratorError::NoHook(hook));
     };
+    let is_missing = |helper: &&Helper| types.function(helper.function.as_bytes()).is_none();
+    if let Some(Helper { what, since, .. }) = helpers.iter().find(is_missing) {
+        return Err(IteratorError::NoHelper { what, since });
+    }
     for index in 0..program.fields.len() {
         let Field { root, path, .. } = &program.fields[index];
         let place = types.place(root, path);

@@ -9,11 +9,16 @@ use std::io::Read;
 use rustix::io::Errno;
 pub use socktrace_common::SocketDescriptor;
 
-use crate::iter;
 pub use crate::iter::IteratorError;
+use crate::iter::{self, Helper};
 
 static OBJECT: &[u8] = aya::include_bytes_aligned!("../../bpf/owners.bpf.o");
 const SECTION: &str = "iter/task_file";
+const HELPERS: &[Helper] = &[Helper {
+    function: "bpf_get_socket_ptr_cookie",
+    what: "tell an iterator the cookies of sockets",
+    since: "5.12",
+}];
 const RECORD: usize = size_of::<SocketDescriptor>();
 /// The kernel fills at most 32 KB a read.
 const BUFFER: usize = 32 << 10;
@@ -25,7 +30,7 @@ pub struct SocketDescriptors {
 
 impl SocketDescriptors {
     pub fn open() -> Result<SocketDescriptors, IteratorError> {
-        Ok(SocketDescriptors { file: iter::open(OBJECT, SECTION)? })
+        Ok(SocketDescriptors { file: iter::open(OBJECT, SECTION, HELPERS)? })
     }
 
     /// Hands every socket descriptor to `each`: the processes by their number in the initial PID

@@ -72,7 +72,10 @@ impl Tracer {
     /// look for the sockets that are older.
     pub fn start(plan: &TracePlan) -> Result<(Tracer, Option<Seeding>), Refusal> {
         refusal::check_capabilities()?;
-        if let Some(shortage) = allowance::shortage(plan.ring_size, &procfs::root()) {
+        // Where maps are locked memory, no control group is charged for them.
+        if !refusal::maps_are_locked_memory()
+            && let Some(shortage) = allowance::shortage(plan.ring_size, &procfs::root())
+        {
             complain(&shortage);
         }
         let bytes = KernelTypes::bytes().map_err(|_| Refusal::NoBtf)?;
