@@ -45,12 +45,12 @@ fn listing(from: &PathBuf) -> Command {
 fn progress_is_told_on_a_terminal_and_erased() {
     let path = pipe("progress");
     let (terminal, screen) = pty::open(80).unwrap();
+    let started = Instant::now();
     let mut child = listing(&path).stderr(screen).spawn().unwrap();
     let mut dump = File::options().write(true).open(&path).unwrap();
     let sockets = recorded();
     let mut terminal = File::from(terminal);
     rustix::io::ioctl_fionbio(&terminal, true).unwrap();
-    let started = Instant::now();
     let mut told = Vec::new();
     while !String::from_utf8_lossy(&told).contains(" sockets, ") {
         assert!(started.elapsed() < DEADLINE, "nothing was told: {told:?}");
