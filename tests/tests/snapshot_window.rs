@@ -30,9 +30,10 @@ fn list(running: Running, signal: Signal) -> Finished {
     running.finish()
 }
 
-/// Runs a listing, and `act` once it watches.
+/// Runs a listing, and `act` once it watches and knows whose older sockets are.
 fn window(options: &[&str], act: impl FnOnce()) -> Vec<String> {
     let running = open(options);
+    running.await_walk();
     act();
     let Finished { status, stdout, stderr } = list(running, Signal::INT);
     assert_eq!(status.code(), Some(0), "{stderr:#?}");
