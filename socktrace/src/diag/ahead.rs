@@ -2,7 +2,8 @@
 //!
 //! The kernel makes a dump on the thread that reads it, and walks the whole table for each family.
 //! So where there is much to list, a thread per dump reads while this one decodes and formats, or
-//! still collects what it needs for that; a small listing never starts one.
+//! still collects what it needs for that; a small listing never starts one. Where few TCP sockets are
+//! of IPv6, one walk is for both families: a second would keep a core from whoever formats.
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -23,19 +24,19 @@ pub struct Room(NonZeroUsize);
 
 impl Room {
     /// Enough for a reader and a consumer that are about as fast.
-    pub const SMALL: Room = Room(NonZeroUsize::new(4).unwrap());
+    pub const SMALL: Room = Room(NonZeroUsize::new(2).unwrap());
 
     /// For so many bytes, and never less than the small one.
     pub fn of_bytes(bytes: u64) -> Room {
-        let reads = NonZeroUsize::new((bytes / READ_BYTES) as usize);
-        Room(reads.map_or(Room::SMALL.0, |reads| reads.max(Room::SMALL.0)))
+        let batches = NonZeroUsize::new((bytes / BATCH_BYTES as u64) as usize);
+        Room(batches.map_or(Room::SMALL.0, |batches| batches.max(Room::SMALL.0)))
     }
 }
 
-/// What the kernel gives at a time.
-const READ_BYTES: u64 = 32 << 10;
+/// Several reads are handed over at once: to wake somebody for each of them slows the reader down.
+const BATCH_BYTES: usize = 128 << 10;
 
-type Read = Result<Vec<u8>, DiagError>;
+type Batch = Result<Vec<u8>, DiagError>;
 
 /// Every socket of a table, of either family.
 pub fn each_inet(
@@ -85,8 +86,10 @@ pub fn dump_all(
                     Ok(current) => {
                         let mut dumps = vec![current];
                         let later = &requests[number + 1..];
-                        dumps
-                            .extend(later.iter().map_while(|r| Dump::begin(r, Room::SMALL, false)));
+                        dumps.extend(later.iter().map_while(|request| {
+                            let request = request.clone();
+                            Dump::begin(move || begin(&request), Room::SMALL, false)
+                        }));
                         let rest = &later[dumps.len() - 1..];
                         ends.extend(consume(dumps, each)?);
                         ends.extend(dump_all(rest, each)?);
@@ -111,16 +114,37 @@ pub fn dump_all(
 /// Dumps that were begun before anyone consumes them.
 pub struct Ahead {
     requests: Vec<Vec<u8>>,
-    dumps: Vec<Dump>,
+    reading: Reading,
+}
+
+enum Reading {
+    /// A dump for each request.
+    Each(Vec<Dump>),
+    /// One for both families.
+    Both(Dump),
 }
 
 impl Ahead {
     /// Begins them; `None` where there are no more threads to be had.
     pub fn begin(requests: Vec<Vec<u8>>, room: Room) -> Option<Ahead> {
         share_one_arena();
-        let begin = |(number, request): (usize, &Vec<u8>)| Dump::begin(request, room, number == 0);
+        let begin = |(number, request): (usize, &Vec<u8>)| {
+            let request = request.clone();
+            Dump::begin(move || begin(&request), room, number == 0)
+        };
         let dumps = requests.iter().enumerate().map(begin).collect::<Option<_>>()?;
-        Some(Ahead { requests, dumps })
+        Some(Ahead { requests, reading: Reading::Each(dumps) })
+    }
+
+    /// As [`Ahead::begin`], for a host with few sockets of IPv6: if both families can be had in one
+    /// walk, they are.
+    pub fn begin_together(requests: Vec<Vec<u8>>, room: Room) -> Option<Ahead> {
+        let Some(both) = inet::of_both_families(&requests) else {
+            return Ahead::begin(requests, room);
+        };
+        share_one_arena();
+        let dump = Dump::begin(move || begin_both(&both), room, true)?;
+        Some(Ahead { requests, reading: Reading::Both(dump) })
     }
 
     pub fn is_of(&self, requests: &[Vec<u8>]) -> bool {
@@ -132,7 +156,10 @@ impl Ahead {
         self,
         each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
-        consume(self.dumps, each)
+        match self.reading {
+            Reading::Each(dumps) => consume(dumps, each),
+            Reading::Both(dump) => consume_both(dump, &self.requests, each),
+        }
     }
 }
 
@@ -147,6 +174,12 @@ fn begin(request: &[u8]) -> Result<Begun, DiagError> {
     Ok(Begun { diag, walk })
 }
 
+fn begin_both(request: &[u8]) -> Result<Begun, DiagError> {
+    let mut diag = DiagSocket::open()?;
+    let walk = diag.begin_both(request)?;
+    Ok(Begun { diag, walk })
+}
+
 /// A dump that a thread reads, until its end or until this is dropped.
 struct Dump {
     walk: Walk,
@@ -155,17 +188,20 @@ struct Dump {
 
 impl Dump {
     /// `None` where there are no more threads to be had.
-    fn begin(request: &[u8], room: Room, is_first: bool) -> Option<Dump> {
+    fn begin(
+        begin: impl FnOnce() -> Result<Begun, DiagError> + Send + 'static,
+        room: Room,
+        is_first: bool,
+    ) -> Option<Dump> {
         let (sender, reads) = pipe(room);
-        let request = request.to_owned();
         let read = move || {
             if !is_first {
                 step_back();
             }
-            match begin(&request) {
+            match begin() {
                 Ok(Begun { diag, .. }) => sender.send_all(&diag),
                 // Whoever hung up has an error of its own.
-                Err(error) => drop(sender.reads.send(Err(error))),
+                Err(error) => drop(sender.batches.send(Err(error))),
             }
         };
         thread::Builder::new().spawn(read).ok()?;
@@ -197,6 +233,72 @@ fn consume(
     dumps.into_iter().map(|dump| unless_sink(dump.reads.consume(dump.walk, each))).collect()
 }
 
+/// Hands over IPv4 as it comes, and IPv6 after it: kept until then, or asked for again if it is more
+/// than expected. How each family's dump ended.
+fn consume_both(
+    dump: Dump,
+    requests: &[Vec<u8>],
+    each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<Vec<Result<DumpEnd, DiagError>>> {
+    let mut has_begun = false;
+    let mut later = Kept::default();
+    let end = dump.reads.consume(dump.walk, &mut |message| {
+        has_begun = true;
+        if inet::is_ipv6(message) {
+            later.keep(message);
+            return Ok(());
+        }
+        each(message)
+    });
+    match unless_sink(end)? {
+        Ok(end) if later.is_whole() => {
+            later.messages().try_for_each(each)?;
+            Ok(vec![Ok(end), Ok(end)])
+        }
+        Err(_) if !has_begun => dump_all(requests, each),
+        end => {
+            let mut ends = vec![end];
+            ends.extend(dump_all(&requests[1..], each)?);
+            Ok(ends)
+        }
+    }
+}
+
+/// Messages for later, as many as there is room for.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    lengths: Vec<usize>,
+    has_dropped: bool,
+}
+
+impl Kept {
+    const ROOM_BYTES: usize = 256 << 10;
+
+    fn keep(&mut self, message: &[u8]) {
+        if self.bytes.len() + message.len() > Kept::ROOM_BYTES {
+            *self = Kept { has_dropped: true, ..Kept::default() };
+        }
+        if !self.has_dropped {
+            self.bytes.extend_from_slice(message);
+            self.lengths.push(message.len());
+        }
+    }
+
+    fn is_whole(&self) -> bool {
+        !self.has_dropped
+    }
+
+    fn messages(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.bytes[..];
+        self.lengths.iter().map(move |length| {
+            let (message, after) = rest.split_at(*length);
+            rest = after;
+            message
+        })
+    }
+}
+
 /// Has threads allocate where this one does: they allocate a handful of buffers, for which memory
 /// of their own would be mapped and touched.
 fn share_one_arena() {
@@ -213,33 +315,53 @@ fn step_back() {
 
 /// Reads on their way, and their buffers on the way back.
 fn pipe(room: Room) -> (ReadSender, ReadReceiver) {
-    let (reads, from_reader) = sync_channel(room.0.get());
+    let (batches, from_reader) = sync_channel(room.0.get());
     let (buffers, used) = channel();
-    (ReadSender { reads, used }, ReadReceiver { reads: from_reader, buffers })
+    (ReadSender { batches, used }, ReadReceiver { batches: from_reader, buffers })
 }
 
 struct ReadSender {
-    reads: SyncSender<Read>,
+    batches: SyncSender<Batch>,
     used: Receiver<Vec<u8>>,
 }
 
 struct ReadReceiver {
-    reads: Receiver<Read>,
+    batches: Receiver<Batch>,
     buffers: Sender<Vec<u8>>,
 }
 
 impl ReadSender {
-    /// Sends each read, up to the one that ends the dump or until the other side hangs up.
+    /// Sends all reads, up to the one that ends the dump or until the other side hangs up.
     fn send_all(&self, diag: &DiagSocket) {
         loop {
             let mut bytes = self.used.try_recv().unwrap_or_default();
-            let read = diag.receive_into(&mut bytes).map(|()| bytes);
-            let is_last = read.as_ref().map_or(true, |bytes| holds_end(bytes));
-            if self.reads.send(read).is_err() || is_last {
+            bytes.clear();
+            let end = fill(diag, &mut bytes);
+            if self.batches.send(Ok(bytes)).is_err() {
                 return;
+            }
+            match end {
+                None => {}
+                Some(Ok(())) => return,
+                // Whoever hung up has an error of its own.
+                Some(Err(error)) => return drop(self.batches.send(Err(error))),
             }
         }
     }
+}
+
+/// Reads on until there is a batch, or all; how the dump ended, if it did.
+fn fill(diag: &DiagSocket, bytes: &mut Vec<u8>) -> Option<Result<(), DiagError>> {
+    while bytes.len() < BATCH_BYTES {
+        let start = bytes.len();
+        if let Err(error) = diag.receive_after(bytes) {
+            return Some(Err(error));
+        }
+        if holds_end(&bytes[start..]) {
+            return Some(Ok(()));
+        }
+    }
+    None
 }
 
 impl ReadReceiver {
@@ -248,8 +370,8 @@ impl ReadReceiver {
         mut walk: Walk,
         each: &mut dyn FnMut(&[u8]) -> anyhow::Result<()>,
     ) -> Result<DumpEnd, DiagError> {
-        for read in &self.reads {
-            let bytes = read?;
+        for batch in &self.batches {
+            let bytes = batch?;
             if let Some(end) = walk.read(&bytes, each)? {
                 return Ok(end);
             }
@@ -270,5 +392,24 @@ fn unless_sink(end: Result<DumpEnd, DiagError>) -> anyhow::Result<Result<DumpEnd
     match end {
         Err(DiagError::Sink(error)) => Err(error),
         end => Ok(end),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_is_all_or_known_not_to_be() {
+        let mut kept = Kept::default();
+        kept.keep(b"one");
+        kept.keep(b"");
+        kept.keep(b"two");
+        assert!(kept.is_whole());
+        assert_eq!(kept.messages().collect::<Vec<_>>(), [&b"one"[..], b"", b"two"]);
+        kept.keep(&[0; Kept::ROOM_BYTES]);
+        kept.keep(b"three");
+        assert!(!kept.is_whole());
+        assert_eq!(kept.messages().count(), 0);
     }
 }

@@ -11,6 +11,8 @@ use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
 use super::attrs::{align, array};
 
+/// Asks with `struct inet_diag_req`, and is the type of the answers too.
+const TCPDIAG_GETSOCK: u16 = 18;
 /// The length of `struct nlmsghdr`.
 pub const HEADER: usize = 16;
 const NLMSG_NOOP: u16 = 1;
@@ -112,7 +114,7 @@ impl<'a> Message<'a> {
 
     pub fn part(&self) -> Result<Part<'a>, DiagError> {
         match self.kind {
-            SOCK_DIAG_BY_FAMILY => Ok(Part::Socket(self.payload)),
+            SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => Ok(Part::Socket(self.payload)),
             NLMSG_DONE | NLMSG_ERROR => match array(self.payload, 0).map(i32::from_ne_bytes) {
                 Some(0) => Ok(Part::Done),
                 None if self.kind == NLMSG_DONE => Ok(Part::Done),
@@ -194,7 +196,16 @@ impl DiagSocket {
 
     /// Asks for a dump. Its answer is what [`DiagSocket::receive`] gives next, for the walk.
     pub fn begin(&mut self, request: &[u8]) -> Result<Walk, DiagError> {
-        self.send(SOCK_DIAG_BY_FAMILY, NLM_F_DUMP, request)?;
+        self.begin_as(SOCK_DIAG_BY_FAMILY, request)
+    }
+
+    /// As [`DiagSocket::begin`], with a request for both families of TCP.
+    pub fn begin_both(&mut self, request: &[u8]) -> Result<Walk, DiagError> {
+        self.begin_as(TCPDIAG_GETSOCK, request)
+    }
+
+    fn begin_as(&mut self, kind: u16, request: &[u8]) -> Result<Walk, DiagError> {
+        self.send(kind, NLM_F_DUMP, request)?;
         Ok(Walk { sequence: self.sequence, end: DumpEnd::Whole })
     }
 
@@ -274,7 +285,8 @@ impl DiagSocket {
     /// What the kernel says next.
     pub fn receive(&mut self) -> Result<&[u8], DiagError> {
         let mut buffer = std::mem::take(&mut self.buffer);
-        let received = self.receive_into(&mut buffer);
+        buffer.clear();
+        let received = self.receive_after(&mut buffer);
         self.buffer = buffer;
         received.map(|()| &self.buffer[..])
     }
@@ -284,9 +296,8 @@ impl DiagSocket {
         std::mem::take(&mut self.buffer)
     }
 
-    /// As [`DiagSocket::receive`], in place of what is in `buffer`.
-    pub fn receive_into(&self, buffer: &mut Vec<u8>) -> Result<(), DiagError> {
-        buffer.clear();
+    /// As [`DiagSocket::receive`], behind what is in `buffer`.
+    pub fn receive_after(&self, buffer: &mut Vec<u8>) -> Result<(), DiagError> {
         buffer.reserve(BUFFER);
         loop {
             match rustix::net::recv(&self.fd, spare_capacity(buffer), RecvFlags::TRUNC) {

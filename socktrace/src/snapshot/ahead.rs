@@ -7,6 +7,7 @@ use super::{Lister, Session, inet, listed, local};
 use crate::cli::plan::Task;
 use crate::diag::ahead::{Ahead, Room};
 use crate::procfs;
+use crate::procfs::summary::Summary;
 use crate::socket::Table;
 
 /// From how many open files on the host a table may take long: the kernel walks all of it before
@@ -15,6 +16,9 @@ const MANY_FILES: u64 = 10_000;
 /// How much of a dump may wait for the owners, by open file of the host: half of what a socket
 /// takes there.
 const WAITING_BYTES: u64 = 64;
+/// Up to so many TCP sockets of IPv6, they come with those of IPv4, and are kept until these have
+/// been listed.
+const FEW_IPV6: u32 = 500;
 
 impl Session {
     /// Begins to read what this namespace will be asked for, where that may take long.
@@ -32,12 +36,17 @@ impl Session {
             true => Room::of_bytes(open_files * WAITING_BYTES),
             false => Room::SMALL,
         };
+        let (counts, _) = Summary::read();
+        let begin = match counts.v6.tcp <= FEW_IPV6 {
+            true => Ahead::begin_together,
+            false => Ahead::begin,
+        };
         let storage = storage.attributes();
         let mut ahead = Vec::new();
         for tables in listed(plan, expr) {
             for table in tables.iter().filter(|table| table.is_inet()) {
                 let requests = inet::first_requests(plan, expr, table, storage.as_deref())?;
-                ahead.extend(requests.and_then(|requests| Ahead::begin(requests, room)));
+                ahead.extend(requests.and_then(|requests| begin(requests, room)));
             }
             if let Some(request) = local::unix_request(plan, expr, tables) {
                 ahead.extend(Ahead::begin(vec![request.encode().to_vec()], room));
