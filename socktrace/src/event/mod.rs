@@ -127,6 +127,8 @@ pub struct Transition {
     pub error: u16,
     /// The counters at the end, where the kernel keeps them.
     pub traffic: Option<Traffic>,
+    /// Whether the kernel may still send a reset that shows it to be no usual end.
+    pub awaits_reset: bool,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]

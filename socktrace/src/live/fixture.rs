@@ -34,7 +34,7 @@ pub(super) fn event(ms: u64, key: u64, what: What) -> Event {
 }
 
 pub(super) fn step(ms: u64, key: u64, old: State, new: State) -> Event {
-    let what = Transition { old, new, held: None, error: 0, traffic: None };
+    let what = Transition { old, new, held: None, error: 0, traffic: None, awaits_reset: false };
     event(ms, key, What::Transition(what))
 }
 

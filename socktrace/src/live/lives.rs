@@ -37,19 +37,31 @@ impl Lives {
     /// Takes a record; answers the life that it completes, if none before it has to be told first.
     pub(super) fn take(&mut self, record: Record) -> Option<Event> {
         match record {
-            Record::Event(event) => self.take_event(event),
+            Record::Event { event, .. } => self.take_event(event),
             Record::LateReset { key, reason } => {
                 self.explain(key, reason);
                 None
             }
-            Record::Birth(..) => None,
         }
     }
 
-    /// The next life that waits for nothing, or has waited long enough.
-    pub(super) fn next(&mut self, now: SinceBoot) -> Option<Event> {
-        let is_due = |life: &mut Waiting| life.is_ready || now.since(life.event.at) >= SETTLE;
-        let Waiting { event, .. } = self.queue.pop_front_if(is_due)?;
+    /// Whether nothing can be missing of what has ended, and none before it waits.
+    pub(super) fn is_complete(&self, event: &Event) -> bool {
+        self.queue.is_empty()
+            && event.socket.protocol == Protocol::Tcp
+            && event.socket.subflow_of.is_none()
+            && matches!(&event.what, What::Life(life) if !life.ending.may_be_followed_by_reset())
+    }
+
+    /// The first life, if it waits for nothing or has waited long enough.
+    pub(super) fn due(&self, now: SinceBoot) -> Option<&Event> {
+        let first = self.queue.front()?;
+        (first.is_ready || now.since(first.event.at) >= SETTLE).then_some(&first.event)
+    }
+
+    /// Takes the first life.
+    pub(super) fn pop(&mut self) -> Option<Event> {
+        let Waiting { event, .. } = self.queue.pop_front()?;
         if self.waiting.get(&event.socket.key) == Some(&self.gone) {
             self.waiting.remove(&event.socket.key);
         }
@@ -63,6 +75,9 @@ impl Lives {
     }
 
     fn take_event(&mut self, mut event: Event) -> Option<Event> {
+        if self.is_complete(&event) {
+            return Some(event);
+        }
         let (key, at) = (event.socket.key, event.at);
         let What::Life(life) = &mut event.what else { return Some(event) };
         if let Some(connection) = event.socket.subflow_of {
@@ -77,9 +92,6 @@ impl Lives {
                 self.ended.clear();
             }
             self.ended.insert(key, at);
-        }
-        if is_ready && self.queue.is_empty() {
-            return Some(event);
         }
         if !is_ready {
             self.waiting.insert(key, self.gone + self.queue.len() as u64);

@@ -4,7 +4,12 @@ use crate::event::{Connection, End, Side};
 use crate::socket::State;
 
 fn keys(lives: &mut Lives, now: SinceBoot) -> Vec<u64> {
-    std::iter::from_fn(|| lives.next(now)).map(|event| event.socket.key.0).collect()
+    std::iter::from_fn(|| next(lives, now)).map(|event| event.socket.key.0).collect()
+}
+
+fn next(lives: &mut Lives, now: SinceBoot) -> Option<Event> {
+    lives.due(now)?;
+    lives.pop()
 }
 
 fn ending(event: &Event) -> crate::event::Ending {
@@ -14,23 +19,27 @@ fn ending(event: &Event) -> crate::event::Ending {
     }
 }
 
+fn take(lives: &mut Lives, event: Event) -> Option<Event> {
+    lives.take(Record::Event { event, born: None })
+}
+
 #[test]
 fn a_clean_end_waits_for_nothing() {
     let mut lives = Lives::default();
-    assert!(lives.take(Record::Event(life(1, 1, State::LastAck))).is_some());
-    assert!(lives.take(Record::Event(life(2, 2, State::FinWait2))).is_some());
+    assert!(take(&mut lives, life(1, 1, State::LastAck)).is_some());
+    assert!(take(&mut lives, life(2, 2, State::FinWait2)).is_some());
 }
 
 #[test]
 fn an_abrupt_end_waits_for_the_reset_that_explains_it() {
     let mut lives = Lives::default();
-    assert_eq!(lives.take(Record::Event(life(1, 1, State::Established))), None);
+    assert_eq!(take(&mut lives, life(1, 1, State::Established)), None);
     // What comes after it stays behind it.
-    assert_eq!(lives.take(Record::Event(life(2, 2, State::LastAck))), None);
-    assert_eq!(lives.next(at(2)), None);
+    assert_eq!(take(&mut lives, life(2, 2, State::LastAck)), None);
+    assert_eq!(next(&mut lives, at(2)), None);
     let reason = Some(ResetReason(14));
     assert_eq!(lives.take(Record::LateReset { key: Key(1), reason }), None);
-    let first = lives.next(at(2)).unwrap();
+    let first = next(&mut lives, at(2)).unwrap();
     let ending = ending(&first);
     assert_eq!((ending.end(), ending.reset_by()), (End::Reset, Some(Side::Us)));
     assert_eq!(ending.reason, reason);
@@ -41,9 +50,9 @@ fn an_abrupt_end_waits_for_the_reset_that_explains_it() {
 #[test]
 fn an_end_that_nothing_explains_is_told_in_the_end() {
     let mut lives = Lives::default();
-    assert_eq!(lives.take(Record::Event(life(1, 1, State::Established))), None);
-    assert_eq!(lives.next(at(50)), None);
-    let event = lives.next(at(51)).unwrap();
+    assert_eq!(take(&mut lives, life(1, 1, State::Established)), None);
+    assert_eq!(next(&mut lives, at(50)), None);
+    let event = next(&mut lives, at(51)).unwrap();
     assert_eq!(ending(&event).end(), End::Aborted);
     assert!(lives.waiting.is_empty());
 }
@@ -63,19 +72,19 @@ fn connection(ms: u64, key: u64) -> Event {
 #[test]
 fn subflows_belong_to_their_connection_whichever_ends_first() {
     let mut lives = Lives::default();
-    assert_eq!(lives.take(Record::Event(subflow(1, 1, 9))), None);
-    assert_eq!(lives.take(Record::Event(connection(2, 9))), None);
-    assert_eq!(lives.take(Record::Event(subflow(3, 2, 9))), None);
-    let event = lives.next(at(100)).unwrap();
+    assert_eq!(take(&mut lives, subflow(1, 1, 9)), None);
+    assert_eq!(take(&mut lives, connection(2, 9)), None);
+    assert_eq!(take(&mut lives, subflow(3, 2, 9)), None);
+    let event = next(&mut lives, at(100)).unwrap();
     let What::Life(whole) = &event.what else { panic!() };
     assert_eq!(whole.subflows.len(), 2);
     // One that comes later still is told by itself.
-    assert!(lives.take(Record::Event(subflow(101, 3, 9))).is_some());
+    assert!(take(&mut lives, subflow(101, 3, 9)).is_some());
 }
 
 #[test]
 fn subflows_of_a_connection_that_goes_on_are_told_when_the_trace_ends() {
     let mut lives = Lives::default();
-    assert_eq!(lives.take(Record::Event(subflow(1, 1, 9))), None);
+    assert_eq!(take(&mut lives, subflow(1, 1, 9)), None);
     assert_eq!(lives.rest().count(), 1);
 }

@@ -11,6 +11,7 @@ mod output;
 #[cfg(fuzzing)]
 mod replay;
 mod settle;
+mod show;
 pub mod signals;
 mod tally;
 pub mod window;
@@ -36,6 +37,7 @@ use self::lives::Lives;
 use self::output::Output;
 pub(crate) use self::output::has_lost_reader;
 use self::settle::Settling;
+use self::show::Show;
 use self::tally::Tally;
 use crate::container::Homes;
 use crate::event::{Event, Family, SinceBoot};
@@ -109,11 +111,27 @@ impl Pipeline {
         }
     }
 
-    /// The next event that has waited long enough.
-    fn next(&mut self, now: SinceBoot) -> Option<Event> {
+    /// Whether an event can be shown as it is, without being taken.
+    fn is_complete(&self, event: &Event) -> bool {
         match self {
-            Pipeline::Settle(settling) => settling.next(now),
-            Pipeline::Join(lives) => lives.next(now),
+            Pipeline::Settle(_) => false,
+            Pipeline::Join(lives) => lives.is_complete(event),
+        }
+    }
+
+    /// The first event, if it has waited long enough.
+    fn due(&self, now: SinceBoot) -> Option<&Event> {
+        match self {
+            Pipeline::Settle(settling) => settling.due(now),
+            Pipeline::Join(lives) => lives.due(now),
+        }
+    }
+
+    /// Forgets the first event.
+    fn drop_first(&mut self) {
+        match self {
+            Pipeline::Settle(settling) => settling.drop_first(),
+            Pipeline::Join(lives) => drop(lives.pop()),
         }
     }
 
@@ -162,12 +180,7 @@ struct Session<W> {
     /// The search for older sockets, while it goes on.
     seeding: Option<Seeding>,
     pipeline: Pipeline,
-    judge: Option<Judge>,
-    output: Output<W>,
-    /// In place of each event, if that is wanted.
-    tally: Option<Tally>,
-    /// Events still to be shown; `None` for all.
-    left: Option<u64>,
+    show: Show<W>,
     losses: Losses,
     interrupt: Signal,
     terminate: Signal,
@@ -233,10 +246,12 @@ impl<W: Write + AsFd> Session<W> {
                 Layout::Life => Pipeline::Join(Lives::default()),
                 _ => Pipeline::Settle(Settling::default()),
             },
-            judge,
-            output,
-            tally: (plan.layout == Layout::Counts).then(Tally::default),
-            left: plan.count,
+            show: Show {
+                judge,
+                output,
+                tally: (plan.layout == Layout::Counts).then(Tally::default),
+                left: plan.count,
+            },
             losses: Losses::default(),
             interrupt,
             terminate,
@@ -278,7 +293,7 @@ impl<W: Write + AsFd> Session<W> {
                     if ticks % TICKS_TO_REPORT == 0 {
                         self.report()?;
                     }
-                    self.output.check_reader()?;
+                    self.show.output.check_reader()?;
                 }
             }
             next = self.drain()?;
@@ -289,42 +304,40 @@ impl<W: Write + AsFd> Session<W> {
     /// Takes records from the ring, but not for ever, and shows what is due.
     fn drain(&mut self) -> Result<Next, LiveError> {
         for _ in 0..BATCH {
-            if self.left == Some(0) {
+            if self.show.is_done() {
                 return Ok(Next::Stop);
             }
             let Some(record) = self.tracer.get_mut().next_record() else {
                 self.show_until(since_boot())?;
-                self.output.flush()?;
-                return Ok(if self.left == Some(0) { Next::Stop } else { Next::Wait });
+                self.show.output.flush()?;
+                return Ok(if self.show.is_done() { Next::Stop } else { Next::Wait });
             };
+            match &record {
+                Record::Event { event, .. } if self.pipeline.is_complete(event) => {
+                    self.show.event(event)?;
+                    continue;
+                }
+                _ => {}
+            }
+            let at = record.at();
             if let Some(event) = self.pipeline.take(record) {
-                self.show(&event)?;
+                self.show.event(&event)?;
+            }
+            // It is later than that, but to know takes no call, and what waits stays in the cache.
+            if let Some(at) = at {
+                self.show_until(at)?;
             }
         }
-        self.show_until(since_boot())?;
         Ok(Next::Continue)
     }
 
     /// Shows what has waited long enough by a time.
     fn show_until(&mut self, now: SinceBoot) -> Result<(), LiveError> {
-        while self.left != Some(0)
-            && let Some(event) = self.pipeline.next(now)
+        while !self.show.is_done()
+            && let Some(event) = self.pipeline.due(now)
         {
-            self.show(&event)?;
-        }
-        Ok(())
-    }
-
-    /// Shows an event: the one place where it is decided whether it is.
-    fn show(&mut self, event: &Event) -> Result<(), LiveError> {
-        let is_wanted = self.judge.as_ref().is_none_or(|judge| judge.lets_through(event));
-        if self.left == Some(0) || !is_wanted {
-            return Ok(());
-        }
-        self.left = self.left.map(|left| left - 1);
-        match &mut self.tally {
-            Some(tally) => tally.take(event),
-            None => self.output.event(event)?,
+            self.show.event(event)?;
+            self.pipeline.drop_first();
         }
         Ok(())
     }
@@ -335,7 +348,7 @@ impl<W: Write + AsFd> Session<W> {
         let losses = self.tracer.get_mut().losses()?;
         for loss in losses.since(&self.losses) {
             complain(&loss.to_string());
-            self.output.loss(&loss);
+            self.show.output.loss(&loss);
         }
         self.losses = losses;
         self.seeding.iter_mut().for_each(Seeding::report);
@@ -346,12 +359,12 @@ impl<W: Write + AsFd> Session<W> {
     fn finish(mut self) -> Result<Outcome, LiveError> {
         self.tracer.get_mut().detach();
         let result = self.show_rest().and_then(|()| self.report());
-        match result.and_then(|()| Ok(self.output.flush()?)) {
+        match result.and_then(|()| Ok(self.show.output.flush()?)) {
             Err(LiveError::Other(error)) if is_closed_pipe(&error) => {}
             result => result?,
         }
         let (lost, incomplete) = (self.losses.lost(), self.losses.incomplete());
-        let printed = self.output.printed();
+        let printed = self.show.output.printed();
         if lost > 0 {
             complain(&format!("{printed} events printed, {lost} lost: the output has gaps"));
         }
@@ -368,12 +381,10 @@ impl<W: Write + AsFd> Session<W> {
         while self.drain()? == Next::Continue {}
         self.show_until(SinceBoot { nanos: u64::MAX })?;
         for event in self.pipeline.rest() {
-            self.show(&event)?;
+            self.show.event(&event)?;
         }
-        for counted in self.tally.take().into_iter().flat_map(Tally::into_sorted) {
-            self.output.counted(&counted)?;
-        }
-        Ok(self.output.flush()?)
+        self.show.sums()?;
+        Ok(self.show.output.flush()?)
     }
 }
 

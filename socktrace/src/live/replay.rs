@@ -8,9 +8,10 @@ use super::settle::Settling;
 use super::tally::Tally;
 use crate::event::{Event, SinceBoot};
 use crate::render::event::{EventPrinter, Format, Layout, Shown, TimeStyle};
-use crate::trace::{Decoder, Generations};
+use crate::trace::{Decoder, Generations, Record};
 
 /// Prints what a trace would print of these records.
+#[inline(never)]
 pub fn replay<'a>(
     records: impl Iterator<Item = &'a [u8]>,
     layout: Layout,
@@ -25,18 +26,31 @@ pub fn replay<'a>(
         _ => Pipeline::Settle(Settling::default()),
     };
     let mut tally = (layout == Layout::Counts).then(Tally::default);
-    let mut show = |event: Event| match &mut tally {
-        Some(tally) => tally.take(&event),
-        None => printer.event(out, &event),
+    let mut show = |event: &Event| match &mut tally {
+        Some(tally) => tally.take(event),
+        None => printer.event(out, event),
     };
     for bytes in records {
         let Some(record) = decoder.record(bytes, &mut generations) else { continue };
+        match &record {
+            Record::Event { event, .. } if pipeline.is_complete(event) => {
+                show(event);
+                continue;
+            }
+            _ => {}
+        }
+        let at = record.at();
         if let Some(event) = pipeline.take(record) {
+            show(&event);
+        }
+        while let Some(event) = at.and_then(|at| pipeline.due(at)) {
             show(event);
+            pipeline.drop_first();
         }
     }
-    while let Some(event) = pipeline.next(SinceBoot { nanos: u64::MAX }) {
+    while let Some(event) = pipeline.due(SinceBoot { nanos: u64::MAX }) {
         show(event);
+        pipeline.drop_first();
     }
-    pipeline.rest().into_iter().for_each(show);
+    pipeline.rest().iter().for_each(show);
 }

@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use rustc_hash::FxHashMap;
 
-use crate::event::{Direction, Event, Key, Protocol, SinceBoot, What};
+use crate::event::{Direction, Event, Key, Protocol, SinceBoot, Transition, What};
 use crate::socket::{Cookie, State};
 use crate::trace::Record;
 
-/// How long an event waits.
+/// How long an event waits for what completes it.
 pub(super) const SETTLE: Duration = Duration::from_millis(50);
+
+/// How long any event waits for those of other CPUs that were before it.
+const ORDER: Duration = Duration::from_millis(10);
 
 /// MPTCP connections that are remembered.
 const CONNECTIONS: usize = 4096;
@@ -30,9 +33,10 @@ pub(super) struct Settling {
 impl Settling {
     pub(super) fn take(&mut self, record: Record) {
         match record {
-            Record::Event(event) => self.take_event(event),
-            Record::Birth(birth, event) => {
-                self.take_event(birth);
+            Record::Event { event, born } => {
+                if let Some(born) = born {
+                    self.take_event(birth(born, &event));
+                }
                 self.take_event(event);
             }
             // It belongs to lives.
@@ -40,13 +44,20 @@ impl Settling {
         }
     }
 
-    /// The next event that has waited long enough.
-    pub(super) fn next(&mut self, now: SinceBoot) -> Option<Event> {
-        let event = self.queue.pop_front_if(|event| now.since(event.at) >= SETTLE)?;
-        if !self.without_port.is_empty() && lacks_port(&event) {
+    /// The first event, if it has waited long enough.
+    pub(super) fn due(&self, now: SinceBoot) -> Option<&Event> {
+        self.queue.front().filter(|event| now.since(event.at) >= wait(event))
+    }
+
+    /// Forgets the first event.
+    pub(super) fn drop_first(&mut self) {
+        if !self.without_port.is_empty()
+            && let Some(event) = self.queue.front()
+            && lacks_port(event)
+        {
             self.without_port.remove(&event.socket.key);
         }
-        Some(event)
+        self.queue.pop_front();
     }
 
     fn take_event(&mut self, mut event: Event) {
@@ -66,8 +77,10 @@ impl Settling {
         {
             self.follow_end(&mut event);
         }
-        let later = self.queue.iter().rev().take_while(|other| other.at > event.at).count();
-        self.queue.insert(self.queue.len() - later, event);
+        match self.queue.iter().rev().take_while(|other| other.at > event.at).count() {
+            0 => self.queue.push_back(event),
+            later => self.queue.insert(self.queue.len() - later, event),
+        }
     }
 
     /// A socket waits for its ends: now they are known.
@@ -138,6 +151,19 @@ impl Settling {
             }
         }
     }
+}
+
+/// The birth of an accepted socket, that is told with its first transition.
+fn birth(at: SinceBoot, event: &Event) -> Event {
+    let (old, new) = (State::Listen, State::SynRecv);
+    let step = Transition { old, new, held: None, error: 0, traffic: None, awaits_reset: false };
+    Event { at, socket: event.socket.clone(), what: What::Transition(step) }
+}
+
+/// How long an event waits, as far as it is known by now.
+fn wait(event: &Event) -> Duration {
+    let What::Transition(step) = &event.what else { return ORDER };
+    if step.awaits_reset || lacks_port(event) { SETTLE } else { ORDER }
 }
 
 fn lacks_port(event: &Event) -> bool {

@@ -2,11 +2,17 @@ use super::super::fixture::{at, owner, reset_sent, step};
 use super::*;
 
 fn take(settling: &mut Settling, events: impl IntoIterator<Item = Event>) {
-    events.into_iter().for_each(|event| settling.take(Record::Event(event)));
+    events.into_iter().for_each(|event| settling.take(Record::Event { event, born: None }));
 }
 
 fn all(settling: &mut Settling) -> Vec<Event> {
-    std::iter::from_fn(|| settling.next(at(10_000))).collect()
+    std::iter::from_fn(|| next(settling, 10_000)).collect()
+}
+
+fn next(settling: &mut Settling, ms: u64) -> Option<Event> {
+    let event = settling.due(at(ms))?.clone();
+    settling.drop_first();
+    Some(event)
 }
 
 #[test]
@@ -22,8 +28,37 @@ fn events_of_several_cpus_come_in_the_order_of_their_times() {
 fn an_event_waits_no_longer_than_it_must() {
     let mut settling = Settling::default();
     take(&mut settling, [step(100, 1, State::Established, State::CloseWait)]);
-    assert_eq!(settling.next(at(149)), None);
-    assert!(settling.next(at(150)).is_some());
+    assert_eq!(settling.due(at(109)), None);
+    assert!(settling.due(at(110)).is_some());
+}
+
+#[test]
+fn what_is_not_complete_waits_longer_and_so_does_all_behind_it() {
+    let mut opening = step(100, 1, State::Close, State::SynSent);
+    opening.socket.local.port = 0;
+    let mut abort = step(100, 1, State::Established, State::Close);
+    let What::Transition(end) = &mut abort.what else { panic!() };
+    end.awaits_reset = true;
+    for first in [opening, abort] {
+        let mut settling = Settling::default();
+        take(&mut settling, [first, step(101, 2, State::Established, State::CloseWait)]);
+        assert_eq!(settling.due(at(149)), None);
+        assert_eq!(std::iter::from_fn(|| next(&mut settling, 150)).count(), 2);
+    }
+}
+
+#[test]
+fn a_birth_comes_before_the_first_transition() {
+    let mut settling = Settling::default();
+    let event = step(2, 1, State::SynRecv, State::Established);
+    settling.take(Record::Event { event, born: Some(at(1)) });
+    let [birth, established] = &all(&mut settling)[..] else { panic!() };
+    let What::Transition(Transition { old: State::Listen, new: State::SynRecv, .. }) = birth.what
+    else {
+        panic!("{birth:?}")
+    };
+    assert_eq!((birth.at, established.at), (at(1), at(2)));
+    assert_eq!(birth.socket, established.socket);
 }
 
 #[test]

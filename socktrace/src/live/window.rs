@@ -47,8 +47,7 @@ impl Window {
     pub fn close(mut self) -> Result<(Vec<Event>, Losses), Refusal> {
         self.tracer.detach();
         self.drain();
-        let forever = SinceBoot { nanos: u64::MAX };
-        self.ended.extend(std::iter::from_fn(|| self.lives.next(forever)));
+        self.take_due(SinceBoot { nanos: u64::MAX });
         self.ended.extend(self.lives.rest());
         Ok((self.ended, self.tracer.losses()?))
     }
@@ -57,7 +56,12 @@ impl Window {
         while let Some(record) = self.tracer.next_record() {
             self.ended.extend(self.lives.take(record));
         }
-        let now = since_boot();
-        self.ended.extend(std::iter::from_fn(|| self.lives.next(now)));
+        self.take_due(since_boot());
+    }
+
+    fn take_due(&mut self, now: SinceBoot) {
+        while self.lives.due(now).is_some() {
+            self.ended.extend(self.lives.pop());
+        }
     }
 }

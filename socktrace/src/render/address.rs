@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::number::hex;
+use super::number::{hex, shortened};
 
 /// The bare address.
 pub fn ip(out: &mut Vec<u8>, addr: &IpAddr) {
@@ -16,20 +16,38 @@ pub fn ipv4(out: &mut Vec<u8>, addr: &Ipv4Addr) {
     let mut text = [0; 16];
     let mut len = 0;
     for octet in addr.octets() {
-        let (hundreds, tens, ones) = (octet / 100, octet / 10 % 10, octet % 10);
-        if hundreds > 0 {
-            text[len] = b'0' + hundreds;
-            len += 1;
-        }
-        if octet > 9 {
-            text[len] = b'0' + tens;
-            len += 1;
-        }
-        text[len] = b'0' + ones;
-        text[len + 1] = b'.';
-        len += 2;
+        let (digits, more) = OCTETS[octet as usize];
+        text[len..len + 4].copy_from_slice(&digits);
+        len += more as usize;
     }
-    out.extend_from_slice(&text[..len - 1]);
+    shortened(out, text, len - 1);
+}
+
+/// Each octet with a dot behind it, and the length of both.
+static OCTETS: [([u8; 4], u8); 256] = octets();
+
+const fn octets() -> [([u8; 4], u8); 256] {
+    let mut all = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < all.len() {
+        let digits = [octet / 100, octet / 10 % 10, octet % 10];
+        let mut skipped = if octet > 99 {
+            0
+        } else if octet > 9 {
+            1
+        } else {
+            2
+        };
+        let (text, length) = &mut all[octet];
+        while skipped < digits.len() {
+            text[*length as usize] = b'0' + digits[skipped] as u8;
+            *length += 1;
+            skipped += 1;
+        }
+        *length += 1;
+        octet += 1;
+    }
+    all
 }
 
 pub fn ipv6(out: &mut Vec<u8>, addr: &Ipv6Addr) {

@@ -3,8 +3,12 @@
 use std::io::Write;
 
 /// `%u`.
+#[inline]
 pub fn unsigned(out: &mut Vec<u8>, value: u64) {
-    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+    match value {
+        0..10 => out.push(b'0' + value as u8),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    }
 }
 
 /// A label and `%u`.
@@ -27,27 +31,37 @@ pub fn queue(out: &mut Vec<u8>, value: u32) {
     }
 }
 
-/// `%0{digits}u` of a value that has no more digits.
+/// `%0{digits}u` of a value that has no more digits, of which there are eight at most.
+#[inline]
 pub fn zero_padded(out: &mut Vec<u8>, value: u64, digits: usize) {
-    let start = out.len();
-    out.resize(start + digits, b'0');
+    let mut text = [0; 8];
     let mut rest = value;
-    for digit in out[start..].iter_mut().rev() {
+    for digit in text[..digits].iter_mut().rev() {
         *digit = b'0' + (rest % 10) as u8;
         rest /= 10;
     }
+    shortened(out, text, digits);
 }
 
 /// `%llx`.
 pub fn hex(out: &mut Vec<u8>, value: u64) {
     let digits = (value.max(1).ilog2() / 4 + 1) as usize;
-    let start = out.len();
-    out.resize(start + digits, b'0');
+    let mut text = [0; 16];
     let mut rest = value;
-    for digit in out[start..].iter_mut().rev() {
+    for digit in text[..digits].iter_mut().rev() {
         *digit = b"0123456789abcdef"[(rest & 15) as usize];
         rest >>= 4;
     }
+    shortened(out, text, digits);
+}
+
+/// Appends the beginning of a text. All of it is copied, because its length is known to the
+/// compiler, and then there is no call.
+#[inline]
+pub fn shortened<const LENGTH: usize>(out: &mut Vec<u8>, text: [u8; LENGTH], length: usize) {
+    let end = out.len() + length;
+    out.extend_from_slice(&text);
+    out.truncate(end);
 }
 
 /// `%#x`: C leaves the prefix away for zero.
@@ -241,6 +255,10 @@ mod tests {
         assert_eq!(text(|out| queue(out, 123_456)), "123456");
         assert_eq!(text(|out| queue(out, 1_234_567)), "1234567");
         assert_eq!(text(|out| queue(out, u32::MAX)), "-1    ");
+        for value in (0..2000).chain([9_999_999, 10_000_000, 99_999_999]) {
+            assert_eq!(text(|out| unsigned(out, value)), value.to_string());
+            assert_eq!(text(|out| zero_padded(out, value, 8)), format!("{value:08}"));
+        }
         assert_eq!(text(|out| zero_padded(out, 42, 6)), "000042");
         for value in [0, 1, 15, 16, 255, 256, 0xdead_beef, u64::MAX] {
             assert_eq!(text(|out| hex(out, value)), format!("{value:x}"));

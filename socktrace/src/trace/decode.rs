@@ -21,14 +21,10 @@ const IPPROTO_MPTCP: u16 = 262;
 #[allow(clippy::large_enum_variant, reason = "it is taken apart at once")]
 #[derive(Debug, PartialEq, Eq)]
 pub enum Record {
-    Event(Event),
-    /// A transition, and the birth that had not been told before it.
-    Birth(Event, Event),
+    /// What happened; and when the socket was born, if that had not been told before.
+    Event { event: Event, born: Option<SinceBoot> },
     /// A reset that was sent for a socket whose life was told already.
-    LateReset {
-        key: Key,
-        reason: Option<ResetReason>,
-    },
+    LateReset { key: Key, reason: Option<ResetReason> },
 }
 
 /// What turns records into events.
@@ -39,35 +35,65 @@ pub(crate) struct Decoder {
     pub(crate) has_reset_reason: bool,
 }
 
+impl Record {
+    /// When it happened, for what is an event.
+    pub fn at(&self) -> Option<SinceBoot> {
+        match self {
+            Record::Event { event, .. } => Some(event.at),
+            Record::LateReset { .. } => None,
+        }
+    }
+}
+
 impl Decoder {
     /// `None` for a record that the kernel half of this version does not write.
+    #[inline]
     pub(crate) fn record(&self, bytes: &[u8], generations: &mut Generations) -> Option<Record> {
         let header: raw::Header = read(bytes)?;
-        let mut born = 0;
-        let (mut socket, what) = match header.kind {
+        let (at, flags) = (since_boot(header.time_ns), header.flags);
+        let mut born = None;
+        let event = match header.kind {
             raw::LIFE => {
                 let record: raw::Life = read(bytes)?;
-                let socket = subject(&record.socket, &record.owner, record.connection);
-                (socket, What::Life(self.life(&record)))
+                let generation = generation(generations, &record.socket, flags, true, true);
+                Event {
+                    at,
+                    socket: subject(&record.socket, &record.owner, record.connection, generation),
+                    what: What::Life(self.life(&record)),
+                }
             }
             raw::TRANSITION | raw::CLOSING => {
                 let record: raw::Transition = read(bytes)?;
-                born = record.born_ns;
+                born = (record.born_ns != 0).then(|| since_boot(record.born_ns));
                 let closing: Option<raw::Closing> =
                     if header.kind == raw::CLOSING { Some(read(bytes)?) } else { None };
                 let counters = closing.map(|closing| traffic(&closing.traffic));
-                let socket = subject(&record.socket, &record.owner, record.connection);
-                (socket, What::Transition(self.transition(&record, counters)))
+                let is_of = |raw| State::from_raw(raw) == State::Close;
+                let (opens, closes) = (is_of(record.old), is_of(record.new));
+                let generation = generation(generations, &record.socket, flags, opens, closes);
+                Event {
+                    at,
+                    socket: subject(&record.socket, &record.owner, record.connection, generation),
+                    what: What::Transition(self.transition(&record, counters)),
+                }
             }
             raw::RETRANSMISSION => {
                 let record: raw::Retransmission = read(bytes)?;
-                let socket = subject(&record.socket, &record.owner, 0);
-                (socket, What::Retransmission(self.retransmission(&record)))
+                let generation = generation(generations, &record.socket, flags, false, false);
+                Event {
+                    at,
+                    socket: subject(&record.socket, &record.owner, 0, generation),
+                    what: What::Retransmission(self.retransmission(&record)),
+                }
             }
             raw::RESET => {
                 let record: raw::Reset = read(bytes)?;
-                let socket = subject(&record.socket, &record.owner, 0);
-                (socket, What::Reset(self.reset(&record)))
+                let generation = generation(generations, &record.socket, flags, false, false);
+                Event {
+                    at,
+                    socket: subject(&record.socket, &record.owner, 0, generation),
+                    what: What::Reset(self.reset(&record)),
+                }
             }
             raw::LATE_RESET => {
                 let record: raw::LateReset = read(bytes)?;
@@ -76,14 +102,7 @@ impl Decoder {
             }
             _ => return None,
         };
-        if let Some(cookie) = socket.cookie {
-            socket.generation = generation(generations, cookie, header.flags, &what);
-        }
-        let event = Event { at: since_boot(header.time_ns), socket, what };
-        Some(match born {
-            0 => Record::Event(event),
-            born => Record::Birth(birth(since_boot(born), &event), event),
-        })
+        Some(Record::Event { event, born })
     }
 
     fn reason(&self, reason: u32) -> Option<ResetReason> {
@@ -93,9 +112,13 @@ impl Decoder {
     fn transition(&self, record: &raw::Transition, traffic: Option<Traffic>) -> Transition {
         let old = State::from_raw(record.old);
         let mut new = State::from_raw(record.new);
-        let ending = || self.ending(&record.header, &record.socket, old, record.error, 0);
-        if new == State::Close && ending().begins_time_wait() {
-            new = State::TimeWait;
+        let mut awaits_reset = false;
+        if new == State::Close {
+            let ending = self.ending(&record.header, &record.socket, old, record.error, 0);
+            awaits_reset = ending.may_be_followed_by_reset();
+            if ending.begins_time_wait() {
+                new = State::TimeWait;
+            }
         }
         // Handshakes have no events: what SYN-RECV lasts is the time since the last ACK.
         let is_time = record.held_ns != raw::UNKNOWN_NS && old != State::SynRecv;
@@ -105,6 +128,7 @@ impl Decoder {
             held: is_time.then(|| Duration::from_nanos(record.held_ns)),
             error: if traffic.is_some() { record.error } else { 0 },
             traffic,
+            awaits_reset,
         }
     }
 
@@ -199,22 +223,18 @@ impl Decoder {
     }
 }
 
-/// The birth of an accepted socket, that is told with its first transition.
-fn birth(at: SinceBoot, step: &Event) -> Event {
-    let (old, new) = (State::Listen, State::SynRecv);
-    let what = Transition { old, new, held: None, error: 0, traffic: None };
-    Event { at, socket: step.socket.clone(), what: What::Transition(what) }
-}
-
 /// The generation of the socket at an event.
-fn generation(of: &mut Generations, cookie: Cookie, flags: u32, what: &What) -> u32 {
-    let (opens, closes) = match what {
-        What::Transition(step) => {
-            (step.old == State::Close, matches!(step.new, State::Close | State::TimeWait))
-        }
-        What::Life(_) => (true, true),
-        What::Retransmission(_) | What::Reset(_) => (false, false),
-    };
+fn generation(
+    of: &mut Generations,
+    socket: &raw::Socket,
+    flags: u32,
+    opens: bool,
+    closes: bool,
+) -> u32 {
+    if socket.cookie == 0 {
+        return 0;
+    }
+    let cookie = Cookie(socket.cookie);
     let generation = if opens { of.open(cookie) } else { of.of(cookie) };
     if closes && flags & flag::ORPHAN == 0 {
         of.close(cookie);
@@ -222,12 +242,12 @@ fn generation(of: &mut Generations, cookie: Cookie, flags: u32, what: &What) -> 
     generation
 }
 
-fn subject(socket: &raw::Socket, owner: &raw::Owner, connection: u64) -> Subject {
+fn subject(socket: &raw::Socket, owner: &raw::Owner, connection: u64, generation: u32) -> Subject {
     let end = |bytes: [u8; 16], port| InetEnd { addr: address(socket.family, bytes), port };
     Subject {
         key: Key(socket.key),
         cookie: (socket.cookie != 0).then_some(Cookie(socket.cookie)),
-        generation: 0,
+        generation,
         netns: socket.netns,
         protocol: protocol(socket.protocol),
         family: if socket.family == AF_INET { Family::Inet } else { Family::Inet6 },

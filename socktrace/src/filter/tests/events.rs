@@ -156,6 +156,7 @@ fn of_a_transition_both_states_can_be_asked() {
         held: Some(Duration::from_millis(3)),
         error: 0,
         traffic: None,
+        awaits_reset: false,
     };
     check(
         &event(What::Transition(step)),
@@ -263,7 +264,14 @@ fn any_event() -> impl Strategy<Value = Event> {
             .prop_map(|(sent, duration, rtt)| life(sent, duration, rtt)),
         (prop::sample::select(State::ALL.to_vec()), prop::sample::select(State::ALL.to_vec()))
             .prop_map(|(old, new)| {
-                What::Transition(Transition { old, new, held: None, error: 0, traffic: None })
+                What::Transition(Transition {
+                    old,
+                    new,
+                    held: None,
+                    error: 0,
+                    traffic: None,
+                    awaits_reset: false,
+                })
             }),
     ];
     let owners =

@@ -8,6 +8,7 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::row;
 use crate::container::{Home, Homes};
 use crate::event::{Owner, Subject};
 use crate::names::{NameOptions, Names};
@@ -39,6 +40,9 @@ pub(super) struct Places {
     /// The second in which names were read, and the namespaces that were met in it.
     read: i64,
     met: FxHashSet<u32>,
+    /// The owner that was written last, and how: most events share it with the one before.
+    owner: Option<Owner>,
+    owner_text: Vec<u8>,
 }
 
 impl Places {
@@ -57,6 +61,8 @@ impl Places {
             by_cgroup: FxHashMap::default(),
             read: i64::MIN,
             met: FxHashSet::default(),
+            owner: None,
+            owner_text: Vec::new(),
         }
     }
 
@@ -85,6 +91,16 @@ impl Places {
             self.learnt.insert(socket.netns, name);
         }
         self.given.of(id).or_else(|| self.learnt.get(&socket.netns).map(Vec::as_slice))
+    }
+
+    /// The process; one word.
+    pub(super) fn owner(&mut self, out: &mut Vec<u8>, owner: &Owner) {
+        if self.owner.as_ref() != Some(owner) {
+            self.owner = Some(*owner);
+            self.owner_text.clear();
+            row::owner(&mut self.owner_text, owner);
+        }
+        out.extend_from_slice(&self.owner_text);
     }
 
     /// The container, pod or unit of an owner; one word.

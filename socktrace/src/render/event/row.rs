@@ -9,7 +9,7 @@ use crate::event::{Event, Learnt, Owner, Subject};
 use crate::filter::Transport;
 use crate::names::Names;
 use crate::render::address;
-use crate::render::number::{hex, unsigned, zero_padded};
+use crate::render::number::{hex, shortened, unsigned, zero_padded};
 use crate::socket::InetEnd;
 
 /// The name of a column, and its width unless a field is wider.
@@ -45,6 +45,8 @@ impl<'a> Row<'a> {
         write(self.out);
         let width = self.columns.next().map_or(0, |(_, width)| *width);
         let end = (start + width).max(self.out.len()) + 1;
+        // As many as any column may want, so that the compiler knows how many.
+        self.out.extend_from_slice(&[b' '; 24]);
         self.out.resize(end, b' ');
     }
 
@@ -83,7 +85,7 @@ impl<'a> Row<'a> {
                 unsigned(out, socket.generation.into());
             }
         });
-        self.known(socket.owner.as_ref(), owner);
+        self.known(socket.owner.as_ref(), |out, owner| places.owner(out, owner));
         match places.shown.container {
             true => self.field(|out| places.container(out, socket.owner.as_ref())),
             false => self.skip(),
@@ -138,12 +140,13 @@ fn end(out: &mut Vec<u8>, end: &InetEnd, ifindex: u32, names: Option<&Names>) {
 
 pub(super) fn owner(out: &mut Vec<u8>, owner: &Owner) {
     // Anybody can choose the name of a process: it must neither split lines nor steer a terminal.
-    out.extend(owner.comm().iter().map(|byte| match byte {
-        b'!'..=b'~' => *byte,
+    let comm = owner.comm.map(|byte| match byte {
+        b'!'..=b'~' => byte,
         b' ' => b'_',
         0..=0x7f => b'.',
         _ => b'?',
-    }));
+    });
+    shortened(out, comm, owner.comm().len());
     out.push(b'[');
     unsigned(out, owner.pid.into());
     out.push(b']');

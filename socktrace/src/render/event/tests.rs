@@ -96,6 +96,7 @@ fn a_transition_is_a_line() {
         held: Some(Duration::from_micros(41_007)),
         error: 0,
         traffic: None,
+        awaits_reset: false,
     });
     assert_eq!(
         line(Layout::Trace, &event(what)),
@@ -112,6 +113,7 @@ fn a_failed_connection_says_why() {
         held: None,
         error: 111,
         traffic: Some(Traffic { total_retrans: 1, ..Traffic::default() }),
+        awaits_reset: false,
     });
     assert!(line(Layout::Trace, &event(what)).ends_with(
         " SYN-SENT   UNCONN     -         \
