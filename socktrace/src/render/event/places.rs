@@ -2,6 +2,7 @@
 //! on for days, so names that are given meanwhile are found, and those taken away are forgotten.
 
 use std::fs;
+use std::mem;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
@@ -40,9 +41,9 @@ pub(super) struct Places {
     /// The second in which names were read, and the namespaces that were met in it.
     read: i64,
     met: FxHashSet<u32>,
-    /// The owner that was written last, and how: most events share it with the one before.
-    owner: Option<Owner>,
-    owner_text: Vec<u8>,
+    /// What was written last, and how: most events share it with the one before.
+    owner: Written<Owner>,
+    netns: Written<(u32, i64, Option<u64>)>,
 }
 
 impl Places {
@@ -61,18 +62,22 @@ impl Places {
             by_cgroup: FxHashMap::default(),
             read: i64::MIN,
             met: FxHashSet::default(),
-            owner: None,
-            owner_text: Vec::new(),
+            owner: Written::default(),
+            netns: Written::default(),
         }
     }
 
     /// The name of the socket's namespace, or its number; one word.
     pub(super) fn netns(&mut self, out: &mut Vec<u8>, socket: &Subject) {
-        match (self.netns_name(socket), socket.netns) {
+        // All that its name depends on; what is learnt from another group is written in between.
+        let key = (socket.netns, second(), socket.owner.as_ref().map(|owner| owner.cgroup_id));
+        let mut netns = mem::take(&mut self.netns);
+        netns.write(out, key, |out| match (self.netns_name(socket), socket.netns) {
             (Some(name), _) => word(out, name),
             (None, 0) => out.push(b'-'),
             (None, id) => unsigned(out, id.into()),
-        }
+        });
+        self.netns = netns;
     }
 
     /// What `ip netns` calls it, or else the container or pod whose it is.
@@ -95,12 +100,7 @@ impl Places {
 
     /// The process; one word.
     pub(super) fn owner(&mut self, out: &mut Vec<u8>, owner: &Owner) {
-        if self.owner.as_ref() != Some(owner) {
-            self.owner = Some(*owner);
-            self.owner_text.clear();
-            row::owner(&mut self.owner_text, owner);
-        }
-        out.extend_from_slice(&self.owner_text);
+        self.owner.write(out, *owner, |out| row::owner(out, owner));
     }
 
     /// The container, pod or unit of an owner; one word.
@@ -134,15 +134,44 @@ impl Places {
     /// Reads the names of namespaces anew, but not for each event: when a second has gone, or for a
     /// namespace that was not met in it.
     fn renew(&mut self, id: u32) {
-        let now = clock_gettime(ClockId::MonotonicCoarse).tv_sec;
-        if now != self.read {
+        let second = second();
+        if second != self.read {
             self.met.clear();
             self.learnt.clear();
         }
         if self.met.insert(id) {
-            self.read = now;
+            self.read = second;
             self.given = GivenNames::read();
         }
+    }
+}
+
+/// The second that goes by.
+fn second() -> i64 {
+    clock_gettime(ClockId::MonotonicCoarse).tv_sec
+}
+
+/// A text, and what it was written for.
+struct Written<T> {
+    of: Option<T>,
+    text: Vec<u8>,
+}
+
+impl<T> Default for Written<T> {
+    fn default() -> Written<T> {
+        Written { of: None, text: Vec::new() }
+    }
+}
+
+impl<T: PartialEq> Written<T> {
+    /// Appends the text, which is made anew if it was for something else.
+    fn write(&mut self, out: &mut Vec<u8>, of: T, make: impl FnOnce(&mut Vec<u8>)) {
+        if self.of.as_ref() != Some(&of) {
+            self.of = Some(of);
+            self.text.clear();
+            make(&mut self.text);
+        }
+        out.extend_from_slice(&self.text);
     }
 }
 

@@ -73,8 +73,13 @@ impl Run {
 
     /// What load and tracer used, per connection.
     fn own_us(&self) -> f64 {
+        self.made.cpu.as_secs_f64() * 1e6 / self.made.connections as f64 + self.reader_us()
+    }
+
+    /// What the tracer's own process used of that, per connection.
+    fn reader_us(&self) -> f64 {
         let tracer = self.traced.as_ref().map_or(Duration::ZERO, |traced| traced.cpu);
-        (self.made.cpu + tracer).as_secs_f64() * 1e6 / self.made.connections as f64
+        tracer.as_secs_f64() * 1e6 / self.made.connections as f64
     }
 
     /// What the machine was busy with, per connection: others too, but also interrupts.
@@ -112,12 +117,13 @@ fn rounds(options: &Churn, loads: &[Load], tracers: &[Tracer], folder: &Path) ->
         options.rounds
     );
     println!(
-        "{:<12}{:>10}{:>8}{:>9}{:>8}{:>9}{:>10}{:>9}{:>10}{:>10}{:>9}",
+        "{:<12}{:>10}{:>8}{:>9}{:>8}{:>8}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}",
         "",
         "conn/s",
         "ratio",
         "own us",
         "ratio",
+        "reader",
         "busy us",
         "softirq",
         "lines",
@@ -209,11 +215,12 @@ fn one_run(loads: &[Load], tracer: Option<&Tracer>, folder: &Path) -> Result<Run
 
 fn print_row(name: &str, run: &Run, untraced: &Run) -> Result<()> {
     print!(
-        "{name:<12}{:>10.0}{:>8.3}{:>9.1}{:>8.3}{:>9.1}{:>10.1}",
+        "{name:<12}{:>10.0}{:>8.3}{:>9.1}{:>8.3}{:>8.2}{:>9.1}{:>9.1}",
         run.rate(),
         run.rate() / untraced.rate(),
         run.own_us(),
         run.own_us() / untraced.own_us(),
+        run.reader_us(),
         run.busy_us(),
         run.machine.softirq.as_secs_f64() * 1e6 / run.made.connections as f64,
     );
@@ -221,7 +228,7 @@ fn print_row(name: &str, run: &Run, untraced: &Run) -> Result<()> {
         // Both ends of each, and of the marked one.
         let ends = 2 * (run.made.connections + 1);
         print!(
-            "{:>9}{:>10.1}{:>10}{:>9}",
+            "{:>9}{:>9.1}{:>9}{:>9}",
             traced.lines,
             traced.bytes as f64 / 1e6,
             traced.ends,
