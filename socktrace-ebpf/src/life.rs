@@ -39,10 +39,14 @@ fn step(sock: Sock, old: i32, new: i32) {
         }
     } else if new == TCP_FIN_WAIT1 || new == TCP_LAST_ACK {
         // Often the last thing that a process does to a socket.
-        if sock.is_owned()
-            && let Some(memory) = memory::of(sock)
-        {
-            owner::learn(sock, &mut memory.owner);
+        if sock.is_owned() {
+            let memory = match memory::of(sock) {
+                None => older(sock),
+                known => known,
+            };
+            if let Some(memory) = memory {
+                owner::learn(sock, &mut memory.owner);
+            }
         }
     } else if old == TCP_CLOSE {
         if sock.is_traced() {
@@ -87,6 +91,15 @@ fn accept(sock: Sock) {
     let Some(memory) = memory::create(sock) else { return };
     memory.opened_ns = now();
     memory.flags = flag::PASSIVE;
+}
+
+/// A memory for a socket that is older than the trace, and that the walk over those has not come to.
+#[inline(always)]
+fn older(sock: Sock) -> Option<&'static mut Memory> {
+    if !sock.is_traced() || is_never_asked_for(sock) {
+        return None;
+    }
+    memory::create(sock)
 }
 
 /// Whether what lasts of the socket is enough to tell that nobody will ask for its life; if so, it
