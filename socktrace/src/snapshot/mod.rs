@@ -6,6 +6,7 @@ mod inet;
 mod local;
 mod progress;
 pub(crate) mod scope;
+mod storage;
 mod watch;
 mod window;
 
@@ -17,13 +18,11 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use crate::bpfmap::{MapError, StorageMap};
-use crate::cli::plan::{Format, Plan, Scope, Storage, Task, View};
+use crate::cli::plan::{Format, Plan, Scope, Task, View};
 use crate::container::Homes;
 use crate::counts::Counts;
 use crate::diag::DumpEnd;
 use crate::diag::ahead::Ahead;
-use crate::diag::inet::storage_map;
 use crate::filter::{
     self, Expr, FilterError, Listed, Lookup, Missing, Need, Surroundings, Verdict,
 };
@@ -45,6 +44,7 @@ use crate::socket::{Socket, Table, TableSet};
 use crate::trace::{Losses, Refusal};
 use crate::{netns, owner, procfs};
 use progress::{Erasing, Progress};
+use storage::StorageRequest;
 
 /// Why nothing was listed.
 #[derive(Debug, thiserror::Error)]
@@ -410,37 +410,6 @@ fn hidden(plan: &Plan) -> Hidden {
         hidden = hidden.without(Column::Netns);
     }
     hidden
-}
-
-/// The maps of BPF storage to ask for, held open while they are.
-enum StorageRequest {
-    None,
-    All,
-    Maps(Vec<StorageMap>),
-}
-
-impl StorageRequest {
-    fn new(storage: &Storage) -> Result<StorageRequest, MapError> {
-        Ok(match storage {
-            Storage::None => StorageRequest::None,
-            Storage::All => StorageRequest::All,
-            Storage::Maps(ids) => {
-                let maps: Result<_, _> = ids.iter().map(|id| StorageMap::open(*id)).collect();
-                StorageRequest::Maps(maps?)
-            }
-        })
-    }
-
-    /// What selects them in a request.
-    fn attributes(&self) -> Option<Vec<u8>> {
-        match self {
-            StorageRequest::None => None,
-            StorageRequest::All => Some(Vec::new()),
-            StorageRequest::Maps(maps) => {
-                Some(maps.iter().flat_map(|map| storage_map(map.raw_fd())).collect())
-            }
-        }
-    }
 }
 
 struct Lister<'p, 'a, 'w> {
