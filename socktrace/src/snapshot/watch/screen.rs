@@ -1,6 +1,7 @@
 //! The alternate screen of a terminal, which is left as it was found.
 
 use std::io::{self, Write};
+use std::panic;
 
 /// Another screen, without a cursor, on which long lines end at the edge.
 const ENTER: &[u8] = b"\x1b[?1049h\x1b[?25l\x1b[?7l";
@@ -15,6 +16,7 @@ pub(super) struct Screen(());
 
 impl Screen {
     pub(super) fn enter() -> io::Result<Screen> {
+        leave_at_panic();
         write(ENTER).map(|()| Screen(()))
     }
 
@@ -39,6 +41,16 @@ impl Drop for Screen {
         // With the terminal gone there is nothing to restore.
         let _ = write(LEAVE);
     }
+}
+
+/// A release ends at a panic without dropping anything.
+fn leave_at_panic() {
+    let tell = panic::take_hook();
+    panic::set_hook(Box::new(move |what| {
+        // Past the lock of stdout, which whoever panicked may hold.
+        let _ = rustix::io::write(io::stdout(), LEAVE);
+        tell(what);
+    }));
 }
 
 fn write(bytes: &[u8]) -> io::Result<()> {
