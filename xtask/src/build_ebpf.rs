@@ -92,7 +92,12 @@ fn build(root: &Path, toolchain: &Toolchain, object: &Object) -> Result<Vec<u8>>
             .arg(&folder)
             .arg("--")
             .arg(format!("-Clink-arg={}", accessors.display()))
-            .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?),
+            .env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?)
+            // How the tool is optimised is nothing to the programs, which bpf-linker optimises.
+            .envs([
+                ("CARGO_PROFILE_RELEASE_LTO", "thin"),
+                ("CARGO_PROFILE_RELEASE_PANIC", "unwind"),
+            ]),
     )?;
     let stripped = folder.join(object.file);
     run_quietly(
