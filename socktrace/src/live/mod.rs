@@ -100,23 +100,40 @@ enum Pipeline {
 }
 
 impl Pipeline {
-    /// Takes a record; answers an event that is to be shown at once.
-    fn take(&mut self, record: Record) -> Option<Event> {
-        match self {
-            Pipeline::Settle(settling) => {
-                settling.take(record);
-                None
+    /// Takes a record, and shows what is complete by then.
+    fn take<E>(
+        &mut self,
+        record: Record,
+        show: &mut impl FnMut(&Event) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let at = record.at();
+        match (&mut *self, record) {
+            (Pipeline::Settle(settling), record) => settling.take(record),
+            (Pipeline::Join(lives), Record::Event { event, .. }) if lives.is_complete(&event) => {
+                // Nothing waits, so nothing is due either.
+                return show(&event);
             }
-            Pipeline::Join(lives) => lives.take(record),
+            (Pipeline::Join(lives), record) => {
+                if let Some(event) = lives.take(record) {
+                    show(&event)?;
+                }
+            }
         }
+        // It is later than that, but to know takes no call, and what waits stays in the cache.
+        at.map_or(Ok(()), |at| self.show_until(at, show))
     }
 
-    /// Whether an event can be shown as it is, without being taken.
-    fn is_complete(&self, event: &Event) -> bool {
-        match self {
-            Pipeline::Settle(_) => false,
-            Pipeline::Join(lives) => lives.is_complete(event),
+    /// Shows what has waited long enough by a time.
+    fn show_until<E>(
+        &mut self,
+        now: SinceBoot,
+        show: &mut impl FnMut(&Event) -> Result<(), E>,
+    ) -> Result<(), E> {
+        while let Some(event) = self.due(now) {
+            show(event)?;
+            self.drop_first();
         }
+        Ok(())
     }
 
     /// The first event, if it has waited long enough.
@@ -312,34 +329,14 @@ impl<W: Write + AsFd> Session<W> {
                 self.show.output.flush()?;
                 return Ok(if self.show.is_done() { Next::Stop } else { Next::Wait });
             };
-            match &record {
-                Record::Event { event, .. } if self.pipeline.is_complete(event) => {
-                    self.show.event(event)?;
-                    continue;
-                }
-                _ => {}
-            }
-            let at = record.at();
-            if let Some(event) = self.pipeline.take(record) {
-                self.show.event(&event)?;
-            }
-            // It is later than that, but to know takes no call, and what waits stays in the cache.
-            if let Some(at) = at {
-                self.show_until(at)?;
-            }
+            self.pipeline.take(record, &mut |event| self.show.event(event))?;
         }
         Ok(Next::Continue)
     }
 
     /// Shows what has waited long enough by a time.
-    fn show_until(&mut self, now: SinceBoot) -> Result<(), LiveError> {
-        while !self.show.is_done()
-            && let Some(event) = self.pipeline.due(now)
-        {
-            self.show.event(event)?;
-            self.pipeline.drop_first();
-        }
-        Ok(())
+    fn show_until(&mut self, now: SinceBoot) -> anyhow::Result<()> {
+        self.pipeline.show_until(now, &mut |event| self.show.event(event))
     }
 
     /// Says what was lost since it was said last.

@@ -1,5 +1,6 @@
 //! Records from anywhere on their way to text, as those of the ring go: for the fuzzer.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use super::Pipeline;
@@ -8,10 +9,9 @@ use super::settle::Settling;
 use super::tally::Tally;
 use crate::event::{Event, SinceBoot};
 use crate::render::event::{EventPrinter, Format, Layout, Shown, TimeStyle};
-use crate::trace::{Decoder, Generations, Record};
+use crate::trace::{Decoder, Generations};
 
 /// Prints what a trace would print of these records.
-#[inline(never)]
 pub fn replay<'a>(
     records: impl Iterator<Item = &'a [u8]>,
     layout: Layout,
@@ -26,31 +26,18 @@ pub fn replay<'a>(
         _ => Pipeline::Settle(Settling::default()),
     };
     let mut tally = (layout == Layout::Counts).then(Tally::default);
-    let mut show = |event: &Event| match &mut tally {
-        Some(tally) => tally.take(event),
-        None => printer.event(out, event),
+    let mut show = |event: &Event| -> Result<(), Infallible> {
+        match &mut tally {
+            Some(tally) => tally.take(event),
+            None => printer.event(out, event),
+        }
+        Ok(())
     };
     for bytes in records {
-        let Some(record) = decoder.record(bytes, &mut generations) else { continue };
-        match &record {
-            Record::Event { event, .. } if pipeline.is_complete(event) => {
-                show(event);
-                continue;
-            }
-            _ => {}
-        }
-        let at = record.at();
-        if let Some(event) = pipeline.take(record) {
-            show(&event);
-        }
-        while let Some(event) = at.and_then(|at| pipeline.due(at)) {
-            show(event);
-            pipeline.drop_first();
+        if let Some(record) = decoder.record(bytes, &mut generations) {
+            let Ok(()) = pipeline.take(record, &mut show);
         }
     }
-    while let Some(event) = pipeline.due(SinceBoot { nanos: u64::MAX }) {
-        show(event);
-        pipeline.drop_first();
-    }
-    pipeline.rest().iter().for_each(show);
+    let Ok(()) = pipeline.show_until(SinceBoot { nanos: u64::MAX }, &mut show);
+    let Ok(()) = pipeline.rest().iter().try_for_each(show);
 }
