@@ -11,9 +11,10 @@ mod stat;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use clap::Args;
 
 use super::tracer::{self, EndLine, Live, Traced, Tracer};
@@ -208,10 +209,24 @@ fn one_run(loads: &[Load], tracer: Option<&Tracer>, folder: &Path) -> Result<Run
     let before = Machine::now()?;
     let made = workers.run()?;
     let machine = Machine::now()?.since(&before);
+    await_closed()?;
     let ports: Vec<u16> = loads.iter().map(|load| load.port).chain([MARKED_PORT]).collect();
     let traced = running.map(|running| running.stop(&ports)).transpose()?;
     Ok(Run { made, machine, traced })
 }
+
+/// Waits until the last connections have ended: some of their packets may be left to ksoftirqd.
+fn await_closed() -> Result<()> {
+    let deadline = Instant::now() + CLOSED;
+    while !fs::read_to_string("/proc/net/sockstat")?.contains("\nTCP: inuse 0 ") {
+        ensure!(Instant::now() < deadline, "connections of the load do not end");
+        sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+/// How long the last connections may take to end.
+const CLOSED: Duration = Duration::from_secs(10);
 
 fn print_row(name: &str, run: &Run, untraced: &Run) -> Result<()> {
     print!(
