@@ -23,7 +23,7 @@ macro_rules! opaque {
     )+};
 }
 
-opaque! { RawSock RawNet RawTcp RawSkb RawRequest }
+opaque! { RawSock RawNet RawTcp RawRequest }
 
 // The bodies are in core.c.
 unsafe extern "C" {
@@ -46,7 +46,6 @@ unsafe extern "C" {
     fn core_sock_flags(sock: *const RawSock) -> u64;
     fn core_inet_sport(sock: *const RawSock) -> *const c_void;
     fn core_net_inum(net: *const RawNet) -> u32;
-    fn core_net_inum_at(net: *const c_void) -> *const c_void;
     fn core_tcp_sport(tcp: *const RawTcp) -> u16;
     fn core_tcp_rto(tcp: *const RawTcp) -> u32;
     fn core_tcp_ulp_data(tcp: *const RawTcp) -> *const c_void;
@@ -69,21 +68,6 @@ unsafe extern "C" {
     fn core_mptcp_bytes_retrans(sock: *const RawSock) -> *const c_void;
     fn core_request_num_retrans(request: *const RawRequest) -> u32;
     fn core_request_snt_isn(request: *const RawRequest) -> *const c_void;
-    fn core_skb_len(skb: *const RawSkb) -> *const c_void;
-    fn core_skb_protocol(skb: *const RawSkb) -> *const c_void;
-    fn core_skb_cb(skb: *const RawSkb) -> *const c_void;
-    fn core_skb_head(skb: *const RawSkb) -> *const c_void;
-    fn core_skb_network_header(skb: *const RawSkb) -> *const c_void;
-    fn core_skb_transport_header(skb: *const RawSkb) -> *const c_void;
-    fn core_skb_dev(skb: *const RawSkb) -> *const c_void;
-    fn core_dev_net(device: *const c_void) -> *const c_void;
-    fn core_cb_seq(cb: *const c_void) -> *const c_void;
-    fn core_ip_saddr(header: *const c_void) -> *const c_void;
-    fn core_ip_daddr(header: *const c_void) -> *const c_void;
-    fn core_ipv6_saddr(header: *const c_void) -> *const c_void;
-    fn core_ipv6_daddr(header: *const c_void) -> *const c_void;
-    fn core_th_source(header: *const c_void) -> *const c_void;
-    fn core_th_dest(header: *const c_void) -> *const c_void;
 }
 
 /// Copies what a field's address points at; zero where nothing is mapped.
@@ -117,8 +101,7 @@ static FAMILY: Global<u32> = Global::new(0);
 
 pub(crate) const AF_INET: u16 = 2;
 pub(crate) const AF_INET6: u16 = 10;
-const ETH_P_IP: u16 = 0x0800;
-const IPPROTO_TCP: u16 = 6;
+pub(crate) const IPPROTO_TCP: u16 = 6;
 const IPPROTO_MPTCP: u16 = 262;
 
 pub(crate) const TCP_ESTABLISHED: i32 = 1;
@@ -370,7 +353,7 @@ impl Sock {
 
 /// Sixteen bytes from two numbers as they lie in memory.
 #[inline(always)]
-fn halves(first: u64, second: u64) -> [u8; 16] {
+pub(crate) fn halves(first: u64, second: u64) -> [u8; 16] {
     (u128::from(second) << 64 | u128::from(first)).to_ne_bytes()
 }
 
@@ -409,75 +392,6 @@ impl Tcp {
                 return 0;
             }
             copy(core_subflow_conn(core_tcp_ulp_data(self.0)))
-        }
-    }
-}
-
-/// A `struct sk_buff` of TCP.
-#[derive(Clone, Copy)]
-pub(crate) struct Skb(*const RawSkb);
-
-impl Skb {
-    /// # Safety
-    /// `argument` is the `struct sk_buff *` of a TCP tracepoint.
-    #[inline(always)]
-    pub(crate) unsafe fn from_argument(argument: *const c_void) -> Skb {
-        Skb(argument.cast())
-    }
-
-    #[inline(always)]
-    pub(crate) fn is_null(self) -> bool {
-        self.0.is_null()
-    }
-
-    /// The first number of the sequence, of a segment that is on its way out.
-    #[inline(always)]
-    pub(crate) fn sequence(self) -> u32 {
-        // SAFETY: address arithmetic only.
-        copy(unsafe { core_cb_seq(core_skb_cb(self.0)) })
-    }
-
-    #[inline(always)]
-    pub(crate) fn length(self) -> u32 {
-        // SAFETY: address arithmetic only.
-        copy(unsafe { core_skb_len(self.0) })
-    }
-
-    /// Writes the ends of a segment that came in, by its headers: local is where it went to.
-    #[inline(always)]
-    pub(crate) fn describe_received(self, to: &mut Socket) {
-        *to = Socket {
-            key: 0,
-            cookie: 0,
-            local: [0; 16],
-            peer: [0; 16],
-            local_port: 0,
-            peer_port: 0,
-            family: AF_INET,
-            protocol: IPPROTO_TCP,
-            netns: 0,
-            ifindex: 0,
-        };
-        // SAFETY: address arithmetic only.
-        unsafe {
-            let head: *const c_void = copy(core_skb_head(self.0));
-            let network = head.byte_add(copy::<u16>(core_skb_network_header(self.0)).into());
-            let transport = head.byte_add(copy::<u16>(core_skb_transport_header(self.0)).into());
-            if u16::from_be(copy(core_skb_protocol(self.0))) == ETH_P_IP {
-                to.local = halves(copy::<u32>(core_ip_daddr(network)).into(), 0);
-                to.peer = halves(copy::<u32>(core_ip_saddr(network)).into(), 0);
-            } else {
-                to.family = AF_INET6;
-                to.local = copy(core_ipv6_daddr(network));
-                to.peer = copy(core_ipv6_saddr(network));
-            }
-            to.local_port = u16::from_be(copy(core_th_dest(transport)));
-            to.peer_port = u16::from_be(copy(core_th_source(transport)));
-            let device: *const c_void = copy(core_skb_dev(self.0));
-            if !device.is_null() {
-                let net: *const c_void = copy(core_dev_net(device));
-                to.netns = copy(core_net_inum_at(net));
-            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The eBPF programs: what happens to TCP sockets.
 //!
-//! [`kernel`] and [`task`] read the kernel, [`owner`] decides whom a socket belongs to, [`memory`]
-//! keeps that for as long as the socket lives, [`ring`] delivers; a file per kind of event. What an
-//! event means to a person is decided in userspace.
+//! [`kernel`], [`skb`] and [`task`] read the kernel, [`owner`] decides whom a socket belongs to,
+//! [`memory`] keeps that for as long as the socket lives, [`ring`] delivers; a file per kind of
+//! event. What an event means to a person is decided in userspace.
 #![no_std]
 #![no_main]
 #![feature(asm_experimental_arch)]
@@ -19,6 +19,7 @@ mod reset;
 mod retransmit;
 mod ring;
 mod seed;
+mod skb;
 mod task;
 mod transition;
 

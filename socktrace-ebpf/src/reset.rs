@@ -10,8 +10,9 @@ use aya_ebpf::programs::BtfTracePointContext;
 use socktrace_common::probe::Judgement;
 use socktrace_common::{Header, LATE_RESET, LateReset, Memory, Owner, RESET, Reset, flag};
 
-use crate::kernel::{Skb, Sock, TCP_CLOSE, is_small, now};
+use crate::kernel::{Sock, TCP_CLOSE, is_small, now};
 use crate::probe::{self, Program, Stage};
+use crate::skb::Skb;
 use crate::{memory, owner, ring};
 
 /// Whether each reset is told, rather than remembered for the end of the connection; set by the

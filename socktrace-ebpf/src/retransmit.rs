@@ -8,8 +8,9 @@ use aya_log_ebpf::debug;
 use socktrace_common::probe::Judgement;
 use socktrace_common::{Header, Memory, RETRANSMISSION, Retransmission, SEGMENT, SYN_ACK};
 
-use crate::kernel::{Request, Skb, Sock, TCP_SYN_RECV, now};
+use crate::kernel::{Request, Sock, TCP_SYN_RECV, now};
 use crate::probe::{self, Program, Stage};
+use crate::skb::Skb;
 use crate::{memory, owner, ring};
 
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
