@@ -296,8 +296,8 @@ fn ephemeral(text: &[u8]) -> Option<EphemeralPorts> {
     Some(EphemeralPorts(ports.next()?.parse().ok()?..=ports.next()?.parse().ok()?))
 }
 
-fn number(value: impl Into<i64>, out: &mut Vec<u8>) {
-    out.extend_from_slice(itoa::Buffer::new().format(value.into()).as_bytes());
+fn number(value: impl itoa::Integer, out: &mut Vec<u8>) {
+    out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
 }
 
 #[cfg(test)]

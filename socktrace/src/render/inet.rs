@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::columns::Column;
+use super::columns::{Column, Value};
 use super::number::{hex, hex_alternate, labelled, write_to};
 use super::show::{Holders, Layout};
 use super::{Printer, address, sctp, tcp, users};
@@ -101,20 +101,23 @@ impl Printer<'_, '_> {
         port: Column,
     ) {
         let v6only = socket.ext.v6only.unwrap_or(false);
-        let out = self.listing.field(address);
-        match end.addr {
-            IpAddr::V6(addr) if addr.is_unspecified() && !v6only => out.push(b'*'),
-            addr => host(out, self.names, addr),
+        if let Some(out) = self.listing.field_of(address, host_value(end.addr, ifindex, v6only)) {
+            match end.addr {
+                IpAddr::V6(addr) if addr.is_unspecified() && !v6only => out.push(b'*'),
+                addr => host(out, self.names, addr),
+            }
+            if ifindex != 0 {
+                out.push(b'%');
+                self.names.interface(ifindex, out);
+            }
+            out.push(b':');
         }
-        if ifindex != 0 {
-            out.push(b'%');
-            self.names.interface(ifindex, out);
-        }
-        out.push(b':');
-        let out = self.listing.field(port);
-        match transport(socket.table) {
-            Some(transport) => self.names.port(end.port, transport, out),
-            None => self.names.ip_protocol(end.port, out),
+        let value = Value(end.port.into(), socket.table as u64);
+        if let Some(out) = self.listing.field_of(port, value) {
+            match transport(socket.table) {
+                Some(transport) => self.names.port(end.port, transport, out),
+                None => self.names.ip_protocol(end.port, out),
+            }
         }
     }
 
@@ -229,6 +232,15 @@ pub(super) fn transport(table: Table) -> Option<Transport> {
         Table::Sctp => Some(Transport::Sctp),
         _ => Some(Transport::Tcp),
     }
+}
+
+/// What the text of an address depends on.
+fn host_value(addr: IpAddr, ifindex: u32, v6only: bool) -> Value {
+    let (bits, is_ipv6) = match addr {
+        IpAddr::V4(addr) => (addr.to_bits().into(), false),
+        IpAddr::V6(addr) => (addr.to_bits(), true),
+    };
+    Value(bits, u64::from(ifindex) | u64::from(is_ipv6) << 32 | u64::from(v6only) << 33)
 }
 
 /// An address by the name of its host, if names are wanted, or in numbers: IPv6 in brackets.

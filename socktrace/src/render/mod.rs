@@ -34,7 +34,7 @@ mod xdp;
 
 use std::io;
 
-use columns::{Column, Listing, Row};
+use columns::{Column, Listing, Row, Value};
 use known::Known;
 use show::{Holders, Show};
 use users::HolderStyle;
@@ -80,6 +80,8 @@ impl<'a, 'w> Printer<'a, 'w> {
     /// What follows is of this network namespace.
     pub fn enter(&mut self, namespace: &Namespace) {
         self.netns.clear();
+        // Another interface may have the same number there.
+        self.listing.forget_values();
         escape::path(&mut self.netns, &namespace.place().label());
     }
 
@@ -98,7 +100,9 @@ impl<'a, 'w> Printer<'a, 'w> {
         if self.show.container {
             self.find_home(socket);
         }
-        self.listing.field(Column::Netns).extend_from_slice(&self.netns);
+        if !self.netns.is_empty() {
+            self.listing.field(Column::Netns).extend_from_slice(&self.netns);
+        }
         match socket {
             Socket::Inet(socket) => self.inet(socket),
             Socket::Unix(socket) => self.unix(socket),
@@ -117,12 +121,17 @@ impl<'a, 'w> Printer<'a, 'w> {
 
     fn netid_and_state(&mut self, netid: &str, state: State) {
         self.listing.field(Column::Netid).extend_from_slice(netid.as_bytes());
-        self.listing.field(Column::State).extend_from_slice(state.name().as_bytes());
+        if let Some(out) = self.listing.field_of(Column::State, Value(0, state as u64)) {
+            out.extend_from_slice(state.name().as_bytes());
+        }
     }
 
     fn queues(&mut self, recv_queue: u32, send_queue: u32) {
-        number::queue(self.listing.field(Column::RecvQ), recv_queue);
-        number::queue(self.listing.field(Column::SendQ), send_queue);
+        for (column, queue) in [(Column::RecvQ, recv_queue), (Column::SendQ, send_queue)] {
+            if let Some(out) = self.listing.field_of(column, Value(0, queue.into())) {
+                number::queue(out, queue);
+            }
+        }
     }
 
     /// The Process column.
@@ -138,7 +147,9 @@ impl<'a, 'w> Printer<'a, 'w> {
 
     /// The Container column.
     fn container(&mut self) {
-        self.listing.field(Column::Container).extend_from_slice(&self.home);
+        if self.show.container {
+            self.listing.field(Column::Container).extend_from_slice(&self.home);
+        }
     }
 
     fn find_home(&mut self, socket: &Socket<'_>) {
