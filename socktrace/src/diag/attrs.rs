@@ -15,6 +15,7 @@ pub struct Attributes<'a> {
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
 
+    #[inline]
     fn next(&mut self) -> Option<Self::Item> {
         let len = usize::from(u16::from_ne_bytes(array(self.rest, 0)?));
         let kind = u16::from_ne_bytes(array(self.rest, 2)?) & TYPE_MASK;
@@ -25,22 +26,27 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// `N` bytes of `bytes` from `at`, if it has them.
+#[inline]
 pub fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
     bytes.get(at..at + N)?.try_into().ok()
 }
 
+#[inline]
 pub fn u8_of(payload: &[u8]) -> Option<u8> {
     payload.first().copied()
 }
 
+#[inline]
 pub fn u16_of(payload: &[u8]) -> Option<u16> {
     array(payload, 0).map(u16::from_ne_bytes)
 }
 
+#[inline]
 pub fn u32_of(payload: &[u8]) -> Option<u32> {
     array(payload, 0).map(u32::from_ne_bytes)
 }
 
+#[inline]
 pub fn u64_of(payload: &[u8]) -> Option<u64> {
     array(payload, 0).map(u64::from_ne_bytes)
 }

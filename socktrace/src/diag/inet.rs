@@ -122,7 +122,7 @@ impl Request<'_> {
         let mut out = Vec::with_capacity(REQUEST_LEN + 8);
         // RAW sockets are looked up by the protocol of their own, for which the request has a byte.
         let raw_protocol = match self.table {
-            Table::Raw => extensions(message.get(MESSAGE_LEN..)?).protocol?,
+            Table::Raw => decode(self.table, message)?.ext.protocol?,
             _ => 0,
         };
         out.extend_from_slice(&[*message.first()?, protocol_byte, 0, raw_protocol]);
@@ -167,36 +167,69 @@ pub fn raw_family(family: Family) -> u8 {
     }
 }
 
-/// The socket of one `inet_diag_msg`; `None` if it is too short or of a family that is not IP.
+/// An `inet_diag_msg` with its attributes.
+pub struct Message<'a> {
+    pub family: Family,
+    fixed: &'a [u8; MESSAGE_LEN],
+    attributes: &'a [u8],
+}
+
+impl<'a> Message<'a> {
+    /// `None` if it is too short or of a family that is not IP.
+    #[inline]
+    pub fn new(message: &'a [u8]) -> Option<Message<'a>> {
+        let (fixed, attributes) = message.split_first_chunk()?;
+        let family = match fixed[0] {
+            AF_INET => Family::Inet,
+            AF_INET6 => Family::Inet6,
+            _ => return None,
+        };
+        Some(Message { family, fixed, attributes })
+    }
+
+    /// Its socket. It is large: made where it is wanted, it need not be copied.
+    pub fn socket(&self, table: Table) -> Inet<'a> {
+        let fixed = self.fixed;
+        let u16_be = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
+        let u32_ne = |at: usize| {
+            u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]])
+        };
+        let mut socket = Inet {
+            table,
+            family: self.family,
+            state: State::from_raw(fixed[1]),
+            local: InetEnd { addr: self.address(8), port: u16_be(4) },
+            peer: InetEnd { addr: self.address(24), port: u16_be(6) },
+            ifindex: u32_ne(40),
+            cookie: Cookie(u64::from(u32_ne(44)) | u64::from(u32_ne(48)) << 32),
+            recv_queue: u32_ne(56),
+            send_queue: u32_ne(60),
+            uid: u32_ne(64),
+            inode: Inode(u32_ne(68)),
+            timer: Timer {
+                kind: TimerKind::from_raw(fixed[2]),
+                retransmits: fixed[3],
+                expires_ms: u32_ne(52),
+            },
+            ext: InetExt::default(),
+        };
+        read_extensions(self.attributes, &mut socket.ext);
+        socket
+    }
+
+    #[inline]
+    fn address(&self, at: usize) -> IpAddr {
+        let field = &self.fixed[at..at + 16];
+        match self.family {
+            Family::Inet6 => Ipv6Addr::from(array(field, 0).unwrap_or_default()).into(),
+            _ => Ipv4Addr::from(array(field, 0).unwrap_or_default()).into(),
+        }
+    }
+}
+
+/// The socket of one `inet_diag_msg`, if it is one.
 pub fn decode(table: Table, message: &[u8]) -> Option<Inet<'_>> {
-    let fixed: &[u8; MESSAGE_LEN] = message.get(..MESSAGE_LEN)?.try_into().ok()?;
-    let u16_be = |at: usize| u16::from_be_bytes([fixed[at], fixed[at + 1]]);
-    let u32_ne =
-        |at: usize| u32::from_ne_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-    let family = match fixed[0] {
-        AF_INET => Family::Inet,
-        AF_INET6 => Family::Inet6,
-        _ => return None,
-    };
-    Some(Inet {
-        table,
-        family,
-        state: State::from_raw(fixed[1]),
-        local: InetEnd { addr: address(family, fixed, 8)?, port: u16_be(4) },
-        peer: InetEnd { addr: address(family, fixed, 24)?, port: u16_be(6) },
-        ifindex: u32_ne(40),
-        cookie: Cookie(u64::from(u32_ne(44)) | u64::from(u32_ne(48)) << 32),
-        recv_queue: u32_ne(56),
-        send_queue: u32_ne(60),
-        uid: u32_ne(64),
-        inode: Inode(u32_ne(68)),
-        timer: Timer {
-            kind: TimerKind::from_raw(fixed[2]),
-            retransmits: fixed[3],
-            expires_ms: u32_ne(52),
-        },
-        ext: extensions(&message[MESSAGE_LEN..]),
-    })
+    Some(Message::new(message)?.socket(table))
 }
 
 /// The socket of a message that announces its end; the kernel adds the protocol to those.
@@ -211,15 +244,9 @@ pub fn decode_event(message: &[u8]) -> Option<Inet<'_>> {
     Some(socket)
 }
 
-fn address(family: Family, bytes: &[u8], at: usize) -> Option<IpAddr> {
-    Some(match family {
-        Family::Inet6 => Ipv6Addr::from(array::<16>(bytes, at)?).into(),
-        _ => Ipv4Addr::from(array::<4>(bytes, at)?).into(),
-    })
-}
-
-fn extensions(bytes: &[u8]) -> InetExt<'_> {
-    let mut ext = InetExt::default();
+/// Not inlined, so that it writes where the socket is, and not into a copy of it all.
+#[inline(never)]
+fn read_extensions<'a>(bytes: &'a [u8], ext: &mut InetExt<'a>) {
     for (kind, payload) in attributes(bytes) {
         match kind {
             INET_DIAG_MEMINFO => ext.mem = mem_info(payload),
@@ -246,7 +273,6 @@ fn extensions(bytes: &[u8]) -> InetExt<'_> {
             _ => {}
         }
     }
-    ext
 }
 
 fn bpf_storage(payload: &[u8]) -> Vec<BpfStorage<'_>> {

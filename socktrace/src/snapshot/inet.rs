@@ -122,12 +122,12 @@ impl Lister<'_, '_, '_> {
         rest: Option<&Expr>,
         killer: Option<&mut DiagSocket>,
     ) -> Result<()> {
-        let Some(socket) = inet::decode(request.table, message) else { return Ok(()) };
+        let Some(decoded) = inet::Message::new(message) else { return Ok(()) };
         self.progress.socket();
-        if !self.plan.select.families.contains(socket.family) {
+        if !self.plan.select.families.contains(decoded.family) {
             return Ok(());
         }
-        let socket = Socket::Inet(socket);
+        let socket = Socket::Inet(decoded.socket(request.table));
         if !self.holds(rest, &socket) {
             return Ok(());
         }
