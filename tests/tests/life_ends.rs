@@ -91,6 +91,25 @@ fn both_closed_at_once() {
 }
 
 #[test]
+fn a_connection_that_both_ends_opened_came_by_syn_recv() {
+    require_root!();
+    in_namespace(|| {
+        let mut life = Events::start("life", &[]);
+        let client = actor!("client");
+        // Nobody listens: what answers the SYN is the SYN.
+        let itself = "127.0.0.1:40405";
+        let sock = client.socket(Kind::Tcp4);
+        client.bind(&sock, itself);
+        let sock = client.connect_on(&sock, parse(itself));
+        client.close(&sock);
+        let event = life.await_life(sock.cookie);
+        assert_fields(&event, &[("opened", "active"), ("end", "closed"), ("closed_by", "both")]);
+        let path = ["SYN-SENT", "SYN-RECV", "ESTAB", "FIN-WAIT-1", "CLOSING", "TIME-WAIT"];
+        assert_eq!(states(&event), path, "{event:#}");
+    });
+}
+
+#[test]
 fn a_half_closed_connection_ends_when_the_other_half_does() {
     require_root!();
     in_namespace(|| {

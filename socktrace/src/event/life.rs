@@ -73,16 +73,26 @@ impl Life {
         self.traffic.bytes_acked.saturating_sub(syn.into())
     }
 
+    /// Whether both ends called connect(2): the answer to its SYN was a SYN, not what would have
+    /// established it.
+    fn both_connected(&self) -> bool {
+        self.ending.protocol == Protocol::Tcp
+            && self.ending.opener == Some(Opener::Active)
+            && self.opened.is_some()
+            && self.connected.is_none()
+    }
+
     pub fn path(&self) -> Path {
-        Path { ending: self.ending }
+        Path { ending: self.ending, both_connected: self.both_connected() }
     }
 }
 
-/// The states that a connection went through. They follow from the last of them, because each can
-/// be reached in one way only.
+/// The states that a connection went through. They follow from how it was opened and from the last
+/// of them, because each can then be reached in one way only.
 #[derive(Debug, Clone, Copy)]
 pub struct Path {
     ending: Ending,
+    both_connected: bool,
 }
 
 impl Path {
@@ -101,6 +111,8 @@ impl Path {
             }
             _ => None,
         };
+        let crossing =
+            (self.both_connected && !matches!(last, SynSent | SynRecv)).then_some(SynRecv);
         let middle: &'static [State] = match last {
             FinWait1 => &[Established, FinWait1],
             FinWait2 => &[Established, FinWait1, FinWait2],
@@ -113,6 +125,6 @@ impl Path {
             _ => &[],
         };
         let after = self.ending.begins_time_wait().then_some(State::TimeWait);
-        opening.into_iter().chain(middle.iter().copied()).chain(after)
+        opening.into_iter().chain(crossing).chain(middle.iter().copied()).chain(after)
     }
 }
