@@ -3,7 +3,7 @@
 use rustix::io::Errno;
 use rustix::process::Signal;
 use serde_json::Value;
-use socktrace_tests::driver::{Kind, Sock, Span, join, parse};
+use socktrace_tests::driver::{Kind, Sock, Span, has_mptcp, join, join_mptcp, parse};
 use socktrace_tests::events::Events;
 use socktrace_tests::expect::{Life, PASSIVE, now_us};
 use socktrace_tests::namespace::in_namespace;
@@ -151,6 +151,31 @@ fn refused() {
         let ended = life.stop();
         ended.assert_complete();
         assert_eq!(ended.of(sock.cookie).len(), 1);
+    });
+}
+
+#[test]
+fn an_mptcp_connection_ends_as_its_subflow_did() {
+    require_root!();
+    in_namespace(|| {
+        if !has_mptcp() {
+            skip!("this kernel has no MPTCP");
+        }
+        let mut life = Events::start("life", &[]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let sock = client.socket(Kind::Mptcp4);
+        let (_, result) = client.try_connect(&sock, parse(NOBODY));
+        assert_eq!(result, Err(Errno::CONNREFUSED));
+        client.close(&sock);
+        let event = life.await_life(sock.cookie);
+        assert_fields(&event, &[("end", "refused"), ("error", "ECONNREFUSED")]);
+
+        let (near, far) = join_mptcp(&client, &server);
+        client.linger_zero(&near);
+        client.close(&near);
+        assert_fields(&life.await_life(near.cookie), &[("end", "reset"), ("reset_by", "us")]);
+        assert_fields(&life.await_life(far.cookie), &[("end", "reset"), ("reset_by", "peer")]);
+        server.close(&far);
     });
 }
 

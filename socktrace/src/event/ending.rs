@@ -162,6 +162,17 @@ impl Ending {
         }
     }
 
+    /// Takes over what a subflow noted that ended with this connection, and had come as far: of
+    /// itself, MPTCP notes little.
+    pub fn explain_by(&mut self, subflow: &Ending) {
+        if self.end() == End::Aborted && self.last == subflow.last {
+            self.error = subflow.error;
+            self.was_reset_by_peer = subflow.was_reset_by_peer;
+            self.reset_sent = subflow.reset_sent;
+            self.reason = subflow.reason;
+        }
+    }
+
     /// Whether the kernel goes on with a TIME-WAIT socket in place of this one.
     pub fn begins_time_wait(&self) -> bool {
         self.protocol == Protocol::Tcp

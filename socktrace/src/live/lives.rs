@@ -7,7 +7,7 @@ use std::mem;
 use rustc_hash::FxHashMap;
 
 use super::settle::SETTLE;
-use crate::event::{Event, Key, Life, Protocol, ResetReason, SinceBoot, Subject, Traffic, What};
+use crate::event::{Event, Key, Life, Protocol, ResetReason, SinceBoot, What};
 use crate::trace::Record;
 
 #[derive(Debug, Default)]
@@ -87,7 +87,9 @@ impl Lives {
         if event.socket.protocol == Protocol::Mptcp {
             is_ready = false;
             let subflows = self.subflows.remove(&key).unwrap_or_default();
-            life.subflows = subflows.into_iter().filter_map(subflow).collect();
+            for subflow in subflows {
+                add_subflow(life, at, subflow);
+            }
             if self.ended.len() == ENDED {
                 self.ended.clear();
             }
@@ -102,8 +104,9 @@ impl Lives {
 
     fn take_subflow(&mut self, connection: Key, event: Event) -> Option<Event> {
         if let Some(waiting) = self.waiting_life(connection) {
-            if let What::Life(Life { subflows, .. }) = &mut waiting.event.what {
-                subflows.extend(subflow(event));
+            let ended = waiting.event.at;
+            if let What::Life(life) = &mut waiting.event.what {
+                add_subflow(life, ended, event);
             }
             return None;
         }
@@ -135,11 +138,13 @@ impl Lives {
     }
 }
 
-fn subflow(event: Event) -> Option<(Subject, Traffic)> {
-    match event.what {
-        What::Life(life) => Some((event.socket, life.traffic)),
-        _ => None,
+/// Adds a subflow to the life of its connection, given when that ended.
+fn add_subflow(connection: &mut Life, ended: SinceBoot, event: Event) {
+    let What::Life(subflow) = event.what else { return };
+    if ended.since(event.at) < SETTLE {
+        connection.ending.explain_by(&subflow.ending);
     }
+    connection.subflows.push((event.socket, subflow.traffic));
 }
 
 #[cfg(test)]

@@ -83,6 +83,33 @@ fn subflows_belong_to_their_connection_whichever_ends_first() {
 }
 
 #[test]
+fn a_connection_that_noted_nothing_is_explained_by_the_subflow_that_ended_with_it() {
+    let ends = |connection_ms, state: State, subflow_ms, subflow_state| {
+        let mut lives = Lives::default();
+        let mut subflow = subflow(subflow_ms, 1, 9);
+        let mut whole = connection(connection_ms, 9);
+        for (event, last) in [(&mut subflow, subflow_state), (&mut whole, state)] {
+            let What::Life(life) = &mut event.what else { panic!() };
+            life.ending.last = last;
+        }
+        let What::Life(life) = &mut subflow.what else { panic!() };
+        life.ending.error = libc::ECONNREFUSED as u16;
+        let mut both = [subflow, whole];
+        both.sort_by_key(|event| event.at);
+        for event in both {
+            assert_eq!(take(&mut lives, event), None);
+        }
+        ending(&next(&mut lives, at(1000)).unwrap()).end()
+    };
+    assert_eq!(ends(1, State::SynSent, 1, State::SynSent), End::Refused);
+    assert_eq!(ends(1, State::SynSent, 2, State::SynSent), End::Refused);
+    // It went on without that subflow.
+    assert_eq!(ends(90, State::SynSent, 1, State::SynSent), End::Aborted);
+    assert_eq!(ends(1, State::Established, 1, State::SynSent), End::Aborted);
+    assert_eq!(ends(1, State::LastAck, 1, State::LastAck), End::Closed);
+}
+
+#[test]
 fn subflows_of_a_connection_that_goes_on_are_told_when_the_trace_ends() {
     let mut lives = Lives::default();
     assert_eq!(take(&mut lives, subflow(1, 1, 9)), None);
