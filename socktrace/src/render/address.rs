@@ -15,19 +15,30 @@ pub fn ip(out: &mut Vec<u8>, addr: &IpAddr) {
 pub fn ipv4(out: &mut Vec<u8>, addr: &Ipv4Addr) {
     let mut text = [0; 16];
     let mut len = 0;
-    for octet in addr.octets() {
-        let (digits, more) = OCTETS[octet as usize];
-        text[len..len + 4].copy_from_slice(&digits);
-        len += more as usize;
+    for (octet, more) in octets(addr) {
+        text[len..len + 4].copy_from_slice(&octet);
+        len += more;
     }
-    shortened(out, text, len - 1);
+    shortened(out, text, len);
 }
 
-/// Each octet with a dot behind it, and the length of both.
-static OCTETS: [([u8; 4], u8); 256] = octets();
+/// The parts of an address: beginnings of texts, and how long they are.
+#[inline]
+pub fn octets(addr: &Ipv4Addr) -> [([u8; 4], usize); 4] {
+    let mut parts = addr.octets().map(|octet| {
+        let (text, length) = OCTETS[usize::from(octet)];
+        (text, usize::from(length))
+    });
+    let ([_, a, b, c], length) = parts[0];
+    parts[0] = ([a, b, c, b' '], length - 1);
+    parts
+}
 
-const fn octets() -> [([u8; 4], u8); 256] {
-    let mut all = [([b'.'; 4], 0); 256];
+/// Each octet with a dot in front, and the length of both.
+static OCTETS: [([u8; 4], u8); 256] = all_octets();
+
+const fn all_octets() -> [([u8; 4], u8); 256] {
+    let mut all = [(*b".   ", 1); 256];
     let mut octet = 0;
     while octet < all.len() {
         let digits = [octet / 100, octet / 10 % 10, octet % 10];
@@ -44,7 +55,6 @@ const fn octets() -> [([u8; 4], u8); 256] {
             *length += 1;
             skipped += 1;
         }
-        *length += 1;
         octet += 1;
     }
     all

@@ -5,10 +5,100 @@ use std::io::Write;
 /// `%u`.
 #[inline]
 pub fn unsigned(out: &mut Vec<u8>, value: u64) {
-    match value {
-        0..10 => out.push(b'0' + value as u8),
-        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
+    match decimal(value) {
+        Some(Digits { text, length }) => shortened(out, text, length),
+        None => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
     }
+}
+
+/// The digits of a number, and blanks behind them.
+#[derive(Debug, Clone, Copy)]
+pub struct Digits {
+    pub text: [u8; 8],
+    pub length: usize,
+}
+
+impl Digits {
+    /// From all eight, of which the first is in the lowest byte: those after the zeros that the
+    /// number begins with, but one at least.
+    #[inline]
+    fn of(values: u64, ascii: u64) -> Digits {
+        Digits::last(ascii, 8 - (values.trailing_zeros() / 8).min(7))
+    }
+
+    /// The last of eight.
+    #[inline]
+    fn last(ascii: u64, length: u32) -> Digits {
+        let padded = (u128::from(EACH_BYTE * u64::from(b' ')) << 64) | u128::from(ascii);
+        let text = (padded >> (64 - 8 * length)) as u64;
+        Digits { text: text.to_le_bytes(), length: length as usize }
+    }
+}
+
+const EACH_BYTE: u64 = u64::from_ne_bytes([1; 8]);
+
+/// `%u`, unless there are more than eight digits.
+#[inline]
+pub fn decimal(value: u64) -> Option<Digits> {
+    if value < 10 {
+        let mut text = [b' '; 8];
+        text[0] = b'0' + value as u8;
+        return Some(Digits { text, length: 1 });
+    }
+    let values = (value < 100_000_000).then(|| eight_digits(value as u32))?;
+    Some(Digits::of(values, decimal_ascii(values)))
+}
+
+/// `%0{digits}u` of a value that has no more digits, of which there are eight at most.
+#[inline]
+pub fn padded_decimal(value: u32, digits: u32) -> Digits {
+    Digits::last(decimal_ascii(eight_digits(value)), digits)
+}
+
+/// The digits of a number, each in a byte. All of them at once are cut out of it: halves, halves
+/// of these, and each of them.
+#[inline]
+fn eight_digits(value: u32) -> u64 {
+    let value = u64::from(value);
+    let fours = (value / 10_000) | ((value % 10_000) << 32);
+    // A product and a shift are a division, exact for numbers as small as these.
+    let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
+    let twos = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - tens * 10) << 8)
+}
+
+#[inline]
+fn decimal_ascii(digits: u64) -> u64 {
+    digits + EACH_BYTE * u64::from(b'0')
+}
+
+/// `%x`.
+#[inline]
+pub fn hexadecimal(value: u32) -> Digits {
+    let digits = eight_hex_digits(value);
+    Digits::of(digits, hex_ascii(digits))
+}
+
+/// `%08x`.
+#[inline]
+pub fn padded_hexadecimal(value: u32) -> [u8; 8] {
+    hex_ascii(eight_hex_digits(value)).to_le_bytes()
+}
+
+/// The digits of a number in base 16, each in a byte.
+#[inline]
+fn eight_hex_digits(value: u32) -> u64 {
+    let mut digits = u64::from(value.swap_bytes());
+    digits = (digits | (digits << 16)) & 0x0000_ffff_0000_ffff;
+    digits = (digits | (digits << 8)) & 0x00ff_00ff_00ff_00ff;
+    ((digits >> 4) | (digits << 8)) & 0x0f0f_0f0f_0f0f_0f0f
+}
+
+#[inline]
+fn hex_ascii(digits: u64) -> u64 {
+    let letters = ((digits + EACH_BYTE * 6) >> 4) & EACH_BYTE;
+    digits + EACH_BYTE * u64::from(b'0') + letters * u64::from(b'a' - b'0' - 10)
 }
 
 /// A label and `%u`.
@@ -34,25 +124,18 @@ pub fn queue(out: &mut Vec<u8>, value: u32) {
 /// `%0{digits}u` of a value that has no more digits, of which there are eight at most.
 #[inline]
 pub fn zero_padded(out: &mut Vec<u8>, value: u64, digits: usize) {
-    let mut text = [0; 8];
-    let mut rest = value;
-    for digit in text[..digits].iter_mut().rev() {
-        *digit = b'0' + (rest % 10) as u8;
-        rest /= 10;
-    }
-    shortened(out, text, digits);
+    let Digits { text, length } = padded_decimal(value as u32, digits as u32);
+    shortened(out, text, length);
 }
 
 /// `%llx`.
 pub fn hex(out: &mut Vec<u8>, value: u64) {
-    let digits = (value.max(1).ilog2() / 4 + 1) as usize;
-    let mut text = [0; 16];
-    let mut rest = value;
-    for digit in text[..digits].iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(rest & 15) as usize];
-        rest >>= 4;
+    let (high, low) = ((value >> 32) as u32, value as u32);
+    let Digits { text, length } = hexadecimal(if high == 0 { low } else { high });
+    shortened(out, text, length);
+    if high != 0 {
+        out.extend_from_slice(&padded_hexadecimal(low));
     }
-    shortened(out, text, digits);
 }
 
 /// Appends the beginning of a text. All of it is copied, because its length is known to the

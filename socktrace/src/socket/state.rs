@@ -44,7 +44,7 @@ impl State {
     }
 
     /// The name in listings.
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             State::Unknown => "UNKNOWN",
             State::NewSynRecv => "UNDEF",

@@ -1,12 +1,14 @@
 //! Times since boot as people read them.
 
 use std::fs;
+use std::mem;
 use std::sync::OnceLock;
 
 use rustix::time::{ClockId, clock_gettime};
 
+use super::row::Row;
 use crate::event::SinceBoot;
-use crate::render::number::{unsigned, zero_padded};
+use crate::render::number::padded_decimal;
 
 /// Which times stand before events.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
@@ -75,7 +77,7 @@ pub(super) struct Clock {
     zone: jiff::tz::TimeZone,
     /// The second that was formatted last, and how: most events share it with the one before.
     second: i64,
-    text: String,
+    text: [u8; 9],
 }
 
 const SECOND: u64 = 1_000_000_000;
@@ -91,7 +93,7 @@ impl Clock {
             looked: u64::MAX,
             zone: jiff::tz::TimeZone::system(),
             second: i64::MIN,
-            text: String::new(),
+            text: [0; 9],
         }
     }
 
@@ -104,38 +106,51 @@ impl Clock {
         self.epoch.saturating_add_unsigned(at.nanos) / 1000
     }
 
-    pub(super) fn write(&mut self, out: &mut Vec<u8>, at: SinceBoot) {
+    #[inline(always)]
+    pub(super) fn write<'r, 'a>(&mut self, row: &'r mut Row<'a>, at: SinceBoot) -> &'r mut Row<'a> {
         match self.style {
             TimeStyle::Wall => {
                 let unix_us = self.unix_us(at);
                 let second = unix_us.div_euclid(1_000_000);
                 if second != self.second {
                     self.second = second;
-                    let time = jiff::Timestamp::from_second(second).unwrap_or_default();
-                    self.text = self.zone.to_datetime(time).strftime("%H:%M:%S").to_string();
+                    self.text = self.time_of_day(second);
                 }
-                out.extend_from_slice(self.text.as_bytes());
-                out.push(b'.');
-                zero_padded(out, unix_us.rem_euclid(1_000_000) as u64, 6);
+                row.put(self.text, self.text.len());
+                fraction(row, unix_us.rem_euclid(1_000_000) as u32)
             }
-            TimeStyle::Relative => seconds(out, at, self.start),
+            TimeStyle::Relative => seconds(row, at, self.start),
             TimeStyle::Delta => {
-                seconds(out, at, self.before);
-                self.before = at;
+                let before = mem::replace(&mut self.before, at);
+                seconds(row, at, before)
             }
         }
+    }
+
+    /// With a point behind it.
+    #[cold]
+    fn time_of_day(&self, second: i64) -> [u8; 9] {
+        let time = jiff::Timestamp::from_second(second).unwrap_or_default();
+        let text = self.zone.to_datetime(time).strftime("%H:%M:%S.").to_string();
+        text.as_bytes().try_into().unwrap_or(*b"--:--:--.")
     }
 }
 
 /// Seconds from one time to another, which may be the later one.
-fn seconds(out: &mut Vec<u8>, to: SinceBoot, from: SinceBoot) {
+#[inline(always)]
+fn seconds<'r, 'a>(row: &'r mut Row<'a>, to: SinceBoot, from: SinceBoot) -> &'r mut Row<'a> {
     if to < from {
-        out.push(b'-');
+        row.text("-");
     }
     let micros = to.nanos.abs_diff(from.nanos) / 1000;
-    unsigned(out, micros / 1_000_000);
-    out.push(b'.');
-    zero_padded(out, micros % 1_000_000, 6);
+    row.number(micros / 1_000_000).text(".");
+    fraction(row, (micros % 1_000_000) as u32)
+}
+
+/// The microseconds of a second.
+#[inline(always)]
+fn fraction<'r, 'a>(row: &'r mut Row<'a>, micros: u32) -> &'r mut Row<'a> {
+    row.put(padded_decimal(micros, 6).text, 6)
 }
 
 #[cfg(test)]
@@ -151,8 +166,10 @@ mod tests {
         (clock.start, clock.before) = (at(1_000_000_000), at(1_000_000_000));
         let mut text = |time| {
             let mut out = Vec::new();
-            clock.write(&mut out, at(time));
-            String::from_utf8(out).unwrap()
+            let mut row = Row::new(&mut out, &[]);
+            clock.write(&mut row, at(time)).end();
+            row.finish();
+            String::from_utf8(out).unwrap().trim_end().to_owned()
         };
         times.iter().map(|time| text(*time)).collect()
     }

@@ -1,9 +1,7 @@
 //! Events as JSON: the names are those of listings, where they say the same thing.
 
-use std::time::Duration;
-
 use super::places::Places;
-use super::{EventPrinter, errno, since_boot};
+use super::{EventPrinter, errno, micros, since_boot};
 use crate::event::{
     Bytes, Counted, Event, Life, Loss, Reset, Retransmission, Side, Subject, Traffic, Transition,
     What,
@@ -192,8 +190,4 @@ fn times(object: &mut Object<'_>, traffic: &Traffic) {
     object.known("rtt_us", traffic.rtt.map(|rtt| rtt.us));
     object.known("rttvar_us", traffic.rtt.map(|rtt| rtt.var_us));
     object.known("min_rtt_us", traffic.min_rtt_us);
-}
-
-fn micros(duration: Duration) -> u64 {
-    duration.as_micros() as u64
 }

@@ -1,11 +1,8 @@
 //! `life`: a line for each connection, when it has ended.
 
-use super::row::{
-    Column, Row, SOCKET, TIME, common_details, detail, milliseconds, milliseconds_of,
-};
-use super::{EventPrinter, write_errno};
-use crate::event::{Bytes, End, Event, Life, Side};
-use crate::render::number::unsigned;
+use super::row::{Column, Row, SOCKET, TIME};
+use super::{EventPrinter, micros};
+use crate::event::{Bytes, End, Ending, Event, Life, Side};
 
 pub(super) const COLUMNS: [Column; 17] = [
     TIME,
@@ -30,72 +27,64 @@ pub(super) const COLUMNS: [Column; 17] = [
 impl EventPrinter {
     pub(super) fn life(&mut self, out: &mut Vec<u8>, event: &Event, life: &Life) {
         let mut row = Row::new(out, &COLUMNS);
-        row.field(|out| self.clock.write(out, event.at));
+        self.clock.write(&mut row, event.at).end();
         row.socket(&event.socket, &mut self.places, self.names.as_ref());
-        row.text(life.ending.opener.map_or("-", |opener| opener.name()));
-        row.known(life.duration(event.at), milliseconds);
-        let bytes = life.bytes();
-        let count = |row: &mut Row<'_>, number: u64, is_exact: bool| {
-            row.field(|out| match bytes {
-                Bytes::Unknown => out.push(b'-'),
-                _ => {
-                    if !is_exact {
-                        out.extend_from_slice(b"<=");
-                    }
-                    unsigned(out, number);
-                }
-            });
-        };
-        count(&mut row, life.bytes_sent(), bytes == Bytes::Exact);
-        count(&mut row, life.bytes_received(), true);
-        row.number(life.traffic.total_retrans.into());
-        row.known(life.traffic.rtt, |out, rtt| milliseconds_of(out, rtt.us));
-        row.known(life.connect_latency(), milliseconds);
-        row.field(|out| self.end(out, life));
-        row.field(|out| path(out, life));
+        row.text(life.ending.opener.map_or("-", |opener| opener.name())).end();
+        row.milliseconds(life.duration(event.at).map(micros)).end();
+        match life.bytes() {
+            Bytes::Exact => row.number(life.bytes_sent()).end(),
+            Bytes::Sent => row.text("<=").number(life.bytes_sent()).end(),
+            Bytes::Unknown => row.dash().end(),
+        }
+        match life.bytes() {
+            Bytes::Exact | Bytes::Sent => row.number(life.bytes_received()).end(),
+            Bytes::Unknown => row.dash().end(),
+        }
+        row.number(life.traffic.total_retrans.into()).end();
+        row.milliseconds(life.traffic.rtt.map(|rtt| rtt.us.into())).end();
+        row.milliseconds(life.connect_latency().map(micros)).end();
+        self.end(&mut row, &life.ending).end();
+        path(&mut row, life).end();
         if life.ending.error != 0 && life.ending.end() != End::Refused {
-            detail(row.out, "error", |out| write_errno(out, life.ending.error));
+            row.text("error:").errno(life.ending.error).end();
         }
         if !life.subflows.is_empty() {
-            detail(row.out, "subflows", |out| unsigned(out, life.subflows.len() as u64));
+            row.text("subflows:").number(life.subflows.len() as u64).end();
         }
-        common_details(row.out, event);
+        row.common_details(event);
         row.finish();
     }
 
     /// How it ended, and who did it.
-    fn end(&self, out: &mut Vec<u8>, life: &Life) {
-        let ending = &life.ending;
+    #[inline(always)]
+    fn end<'r, 'a>(&self, row: &'r mut Row<'a>, ending: &Ending) -> &'r mut Row<'a> {
         let end = ending.end();
-        out.extend_from_slice(end.name().as_bytes());
+        row.text(end.name());
         let by = match end {
             End::Closed => ending.closed_by().map(|by| by.name()),
             End::Reset => ending.reset_by().map(Side::name),
             _ => None,
         };
         if let Some(by) = by {
-            out.extend_from_slice(b"-by-");
-            out.extend_from_slice(by.as_bytes());
+            row.text("-by-").text(by);
         }
         if let Some(reason) = ending.reason {
-            out.push(b':');
-            match self.reason(reason) {
-                Some(name) => out.extend_from_slice(name.as_bytes()),
-                None => unsigned(out, reason.0.into()),
-            }
+            row.text(":");
+            self.reset_reason(row, reason);
         }
+        row
     }
 }
 
-fn path(out: &mut Vec<u8>, life: &Life) {
-    let start = out.len();
-    for state in life.path().states() {
-        if out.len() > start {
-            out.push(b'>');
-        }
-        out.extend_from_slice(state.name().as_bytes());
+#[inline(always)]
+fn path<'r, 'a>(row: &'r mut Row<'a>, life: &Life) -> &'r mut Row<'a> {
+    let mut states = life.path().states();
+    match states.next() {
+        Some(first) => row.state(first),
+        None => row.dash(),
+    };
+    for next in states {
+        row.text(">").state(next);
     }
-    if out.len() == start {
-        out.push(b'-');
-    }
+    row
 }

@@ -11,6 +11,7 @@ mod tests;
 mod trace;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 pub use clock::{TimeStyle, since_boot};
 
@@ -18,7 +19,7 @@ pub use self::places::Shown;
 
 use self::clock::Clock;
 use self::places::Places;
-use self::row::Column;
+use self::row::{Column, Row};
 use crate::event::{Counted, Event, Loss, ResetReason, What};
 use crate::names::Names;
 
@@ -122,6 +123,15 @@ impl EventPrinter {
         }
     }
 
+    /// What the kernel calls a reason, or its number.
+    #[inline(always)]
+    fn reset_reason<'r, 'a>(&self, row: &'r mut Row<'a>, reason: ResetReason) -> &'r mut Row<'a> {
+        match self.reason(reason) {
+            Some(name) => row.text(name),
+            None => row.number(reason.0.into()),
+        }
+    }
+
     fn reason(&self, reason: ResetReason) -> Option<&str> {
         self.reasons.get(&reason.0).map(String::as_str)
     }
@@ -149,9 +159,6 @@ fn errno(errno: u16) -> Option<&'static str> {
     })
 }
 
-fn write_errno(out: &mut Vec<u8>, number: u16) {
-    match errno(number) {
-        Some(name) => out.extend_from_slice(name.as_bytes()),
-        None => super::number::unsigned(out, number.into()),
-    }
+fn micros(duration: Duration) -> u64 {
+    duration.as_micros() as u64
 }

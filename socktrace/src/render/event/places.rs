@@ -9,9 +9,8 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::time::{ClockId, clock_gettime};
 
-use super::row;
 use crate::container::{Home, Homes};
-use crate::event::{Owner, Subject};
+use crate::event::{Learnt, Owner, Subject};
 use crate::names::{NameOptions, Names};
 use crate::netns::{self, GivenNames};
 use crate::procfs;
@@ -41,10 +40,20 @@ pub(super) struct Places {
     /// The second in which names were read, and the namespaces that were met in it.
     read: i64,
     met: FxHashSet<u32>,
-    /// What was written last, and how: most events share it with the one before.
-    owner: Written<Owner>,
-    netns: Written<(u32, i64, Option<u64>)>,
+    /// What was written last of each that has this place: most events share theirs with one of
+    /// those before.
+    owners: [Written<Owner, OwnerText>; OWNERS],
+    netns: Written<NetnsKey, Vec<u8>>,
 }
+
+/// All that the name of a namespace depends on: its number, the second, and the control group.
+type NetnsKey = (u32, i64, Option<u64>);
+
+/// A name of 16 bytes, a number of ten digits in brackets, and a mark; blanks; and how long it is
+/// without them.
+type OwnerText = ([u8; 32], usize);
+
+const OWNERS: usize = 16;
 
 impl Places {
     pub(super) fn new(shown: Shown) -> Places {
@@ -62,22 +71,26 @@ impl Places {
             by_cgroup: FxHashMap::default(),
             read: i64::MIN,
             met: FxHashSet::default(),
-            owner: Written::default(),
-            netns: Written::default(),
+            owners: [const { Written { of: None, text: ([b' '; 32], 0) } }; OWNERS],
+            netns: Written { of: None, text: Vec::new() },
         }
     }
 
     /// The name of the socket's namespace, or its number; one word.
-    pub(super) fn netns(&mut self, out: &mut Vec<u8>, socket: &Subject) {
-        // All that its name depends on; what is learnt from another group is written in between.
+    pub(super) fn netns(&mut self, socket: &Subject) -> &[u8] {
+        // What is learnt from another group is written in between.
         let key = (socket.netns, second(), socket.owner.as_ref().map(|owner| owner.cgroup_id));
-        let mut netns = mem::take(&mut self.netns);
-        netns.write(out, key, |out| match (self.netns_name(socket), socket.netns) {
-            (Some(name), _) => word(out, name),
-            (None, 0) => out.push(b'-'),
-            (None, id) => unsigned(out, id.into()),
-        });
-        self.netns = netns;
+        if self.netns.of != Some(key) {
+            let mut text = mem::take(&mut self.netns.text);
+            text.clear();
+            match (self.netns_name(socket), socket.netns) {
+                (Some(name), _) => word(&mut text, name),
+                (None, 0) => text.push(b'-'),
+                (None, id) => unsigned(&mut text, id.into()),
+            }
+            self.netns = Written { of: Some(key), text };
+        }
+        &self.netns.text
     }
 
     /// What `ip netns` calls it, or else the container or pod whose it is.
@@ -98,9 +111,14 @@ impl Places {
         self.given.of(id).or_else(|| self.learnt.get(&socket.netns).map(Vec::as_slice))
     }
 
-    /// The process; one word.
-    pub(super) fn owner(&mut self, out: &mut Vec<u8>, owner: &Owner) {
-        self.owner.write(out, *owner, |out| row::owner(out, owner));
+    /// See [`owner_text`].
+    #[inline(always)]
+    pub(super) fn owner(&mut self, owner: &Owner) -> &OwnerText {
+        let written = &mut self.owners[owner.pid as usize % OWNERS];
+        if written.of.as_ref() != Some(owner) {
+            *written = Written { of: Some(*owner), text: owner_text(owner) };
+        }
+        &written.text
     }
 
     /// The container, pod or unit of an owner; one word.
@@ -152,27 +170,31 @@ fn second() -> i64 {
 }
 
 /// A text, and what it was written for.
-struct Written<T> {
+struct Written<T, Text> {
     of: Option<T>,
-    text: Vec<u8>,
+    text: Text,
 }
 
-impl<T> Default for Written<T> {
-    fn default() -> Written<T> {
-        Written { of: None, text: Vec::new() }
+/// The process; one word.
+#[cold]
+pub(super) fn owner_text(owner: &Owner) -> OwnerText {
+    // Anybody can choose the name of a process: it must neither split lines nor steer a terminal.
+    let comm = owner.comm.map(|byte| match byte {
+        b'!'..=b'~' => byte,
+        b' ' => b'_',
+        0..=0x7f => b'.',
+        _ => b'?',
+    });
+    let name = &comm[..owner.comm().len()];
+    let mut pid = itoa::Buffer::new();
+    let pid = pid.format(owner.pid).as_bytes();
+    let mark: &[u8] = if owner.learnt == Learnt::Listener { b"*" } else { b"" };
+    let (mut text, mut length) = ([b' '; 32], 0);
+    for part in [name, b"[", pid, b"]", mark] {
+        text[length..][..part.len()].copy_from_slice(part);
+        length += part.len();
     }
-}
-
-impl<T: PartialEq> Written<T> {
-    /// Appends the text, which is made anew if it was for something else.
-    fn write(&mut self, out: &mut Vec<u8>, of: T, make: impl FnOnce(&mut Vec<u8>)) {
-        if self.of.as_ref() != Some(&of) {
-            self.of = Some(of);
-            self.text.clear();
-            make(&mut self.text);
-        }
-        out.extend_from_slice(&self.text);
-    }
+    (text, length)
 }
 
 /// Names that others chose, without a blank or anything that steers a terminal.

@@ -1,7 +1,7 @@
 //! `retrans`: a line for each segment that is sent again, or for each connection.
 
-use super::EventPrinter;
-use super::row::{Column, Row, SOCKET, TIME, common_details, milliseconds};
+use super::row::{Column, Row, SOCKET, TIME};
+use super::{EventPrinter, micros};
 use crate::event::{Counted, Event, Retransmission};
 
 pub(super) const COLUMNS: [Column; 16] = [
@@ -46,17 +46,17 @@ impl EventPrinter {
         again: &Retransmission,
     ) {
         let mut row = Row::new(out, &COLUMNS);
-        row.field(|out| self.clock.write(out, event.at));
+        self.clock.write(&mut row, event.at).end();
         row.socket(&event.socket, &mut self.places, self.names.as_ref());
-        row.text(again.state.name());
-        row.text(again.kind.name());
-        row.text(again.phase.map_or("-", |phase| phase.name()));
-        row.number(again.sequence.into());
-        row.number(again.length.into());
-        row.text(again.congestion.name());
-        row.known(again.rto, milliseconds);
-        row.number(again.total.into());
-        common_details(row.out, event);
+        row.state(again.state).end();
+        row.text(again.kind.name()).end();
+        row.text(again.phase.map_or("-", |phase| phase.name())).end();
+        row.number(again.sequence.into()).end();
+        row.number(again.length.into()).end();
+        row.text(again.congestion.name()).end();
+        row.milliseconds(again.rto.map(micros)).end();
+        row.number(again.total.into()).end();
+        row.common_details(event);
         row.finish();
     }
 
@@ -64,7 +64,7 @@ impl EventPrinter {
         let mut row = Row::new(out, &COUNT_COLUMNS);
         row.socket(&counted.socket, &mut self.places, self.names.as_ref());
         for number in [counted.total(), counted.data, counted.syn, counted.synack, counted.bytes] {
-            row.number(number);
+            row.number(number).end();
         }
         row.finish();
     }

@@ -2,15 +2,15 @@
 //! inside, so that a pipe can split them.
 
 use std::net::IpAddr;
-use std::time::Duration;
 
+use super::errno;
 use super::places::{Places, Shown};
-use crate::event::{Event, Learnt, Owner, Subject};
+use crate::event::{Event, Protocol, Subject};
 use crate::filter::Transport;
 use crate::names::Names;
 use crate::render::address;
-use crate::render::number::{hex, shortened, unsigned, zero_padded};
-use crate::socket::InetEnd;
+use crate::render::number::{Digits, decimal, hex, hexadecimal, unsigned};
+use crate::socket::{Cookie, InetEnd, State};
 
 /// The name of a column, and its width unless a field is wider.
 pub(super) type Column = (&'static str, usize);
@@ -27,80 +27,234 @@ pub(super) const SOCKET: [Column; 7] = [
     ("Peer", 21),
 ];
 
-/// A line that is being written.
+/// A line that is being written, over blanks: what keeps fields apart is there already.
+///
+/// All of it is inlined into whoever writes a line, so that where the line goes on is kept in a
+/// register: a field of a few bytes takes longer to account for than to write.
 pub(super) struct Row<'a> {
-    pub(super) out: &'a mut Vec<u8>,
+    /// The line as far as it is written, and blanks.
+    out: &'a mut Vec<u8>,
+    /// Where it goes on.
+    at: usize,
+    /// Where the field begins.
+    field: usize,
+    /// Where the text of the field before it ends.
+    text_end: usize,
     columns: std::slice::Iter<'static, Column>,
 }
 
+/// Blanks for a line: more than most lines take.
+const ROOM: usize = 256;
+
 impl<'a> Row<'a> {
+    #[inline(always)]
     pub(super) fn new(out: &'a mut Vec<u8>, columns: &'static [Column]) -> Row<'a> {
-        Row { out, columns: columns.iter() }
+        let at = out.len();
+        out.extend_from_slice(&[b' '; ROOM]);
+        Row { out, at, field: at, text_end: at, columns: columns.iter() }
     }
 
-    /// The next field, and blanks: one at least.
-    #[inline]
-    pub(super) fn field(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
-        let start = self.out.len();
-        write(self.out);
+    /// Ends a field: blanks follow, one at least. Behind the columns there may be more fields.
+    #[inline(always)]
+    pub(super) fn end(&mut self) {
         let width = self.columns.next().map_or(0, |(_, width)| *width);
-        let end = (start + width).max(self.out.len()) + 1;
-        // As many as any column may want, so that the compiler knows how many.
-        self.out.extend_from_slice(&[b' '; 24]);
-        self.out.resize(end, b' ');
-    }
-
-    pub(super) fn text(&mut self, text: &str) {
-        self.field(|out| out.extend_from_slice(text.as_bytes()));
-    }
-
-    pub(super) fn number(&mut self, number: u64) {
-        self.field(|out| unsigned(out, number));
-    }
-
-    /// What is not known is a dash.
-    pub(super) fn known<T>(&mut self, value: Option<T>, write: impl FnOnce(&mut Vec<u8>, T)) {
-        self.field(|out| match value {
-            Some(value) => write(out, value),
-            None => out.push(b'-'),
-        });
+        self.text_end = self.at;
+        self.field = (self.field + width).max(self.text_end) + 1;
+        self.at = self.field;
     }
 
     /// Leaves out a column.
+    #[inline(always)]
     fn skip(&mut self) {
         self.columns.next();
     }
 
+    /// What is not known.
+    #[inline(always)]
+    pub(super) fn dash(&mut self) -> &mut Self {
+        self.put(*b"-", 1)
+    }
+
+    #[inline(always)]
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.bytes(text.as_bytes())
+    }
+
     /// The columns of [`SOCKET`].
+    #[inline(always)]
     pub(super) fn socket(&mut self, socket: &Subject, places: &mut Places, names: Option<&Names>) {
-        match places.shown.netns {
-            true => self.field(|out| places.netns(out, socket)),
-            false => self.skip(),
+        if places.shown.netns {
+            self.bytes(places.netns(socket)).end();
+        } else {
+            self.skip();
         }
-        self.text(socket.protocol.name());
-        self.known(socket.cookie, |out, cookie| {
-            hex(out, cookie.0);
-            if socket.generation != 0 {
-                out.push(b'.');
-                unsigned(out, socket.generation.into());
+        match socket.protocol {
+            Protocol::Tcp => self.put(*b"tcp", 3),
+            Protocol::Mptcp => self.put(*b"mptcp", 5),
+        }
+        .end();
+        self.cookie(socket.cookie);
+        if socket.generation != 0 && socket.cookie.is_some() {
+            self.text(".").number(socket.generation.into());
+        }
+        self.end();
+        match &socket.owner {
+            Some(owner) => {
+                let (text, length) = places.owner(owner);
+                self.put(*text, *length)
             }
-        });
-        self.known(socket.owner.as_ref(), |out, owner| places.owner(out, owner));
-        match places.shown.container {
-            true => self.field(|out| places.container(out, socket.owner.as_ref())),
-            false => self.skip(),
+            None => self.dash(),
         }
-        self.field(|out| end(out, &socket.local, socket.ifindex, names));
-        self.field(|out| end(out, &socket.peer, 0, names));
+        .end();
+        if places.shown.container {
+            self.through_buffer(|out| places.container(out, socket.owner.as_ref())).end();
+        } else {
+            self.skip();
+        }
+        self.place(&socket.local, socket.ifindex, names).end();
+        self.place(&socket.peer, 0, names).end();
+    }
+
+    /// One end of a socket.
+    #[inline(always)]
+    fn place(&mut self, end: &InetEnd, ifindex: u32, names: Option<&Names>) -> &mut Self {
+        match (end.addr, names) {
+            (IpAddr::V4(addr), None) => {
+                for (text, length) in address::octets(&addr) {
+                    self.put(text, length);
+                }
+            }
+            (addr, names) => {
+                self.through_buffer(|out| host(out, addr, names));
+            }
+        }
+        if ifindex != 0 {
+            // The name would be one of this namespace; the socket may be in another.
+            self.text("%").number(ifindex.into());
+        }
+        self.text(":");
+        match (end.port, names) {
+            (0, _) => self.text("*"),
+            (port, Some(names)) => self.through_buffer(|out| names.port(port, Transport::Tcp, out)),
+            (port, None) => self.number(port.into()),
+        }
+    }
+
+    #[inline(always)]
+    fn cookie(&mut self, cookie: Option<Cookie>) -> &mut Self {
+        let Some(Cookie(cookie)) = cookie else { return self.dash() };
+        match u32::try_from(cookie).map(hexadecimal) {
+            Ok(Digits { text, length }) => self.put(text, length),
+            Err(_) => self.through_buffer(|out| hex(out, cookie)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn state(&mut self, state: State) -> &mut Self {
+        let (text, length) = STATES[state as usize];
+        self.put(text, length)
+    }
+
+    #[inline(always)]
+    pub(super) fn number(&mut self, number: u64) -> &mut Self {
+        match decimal(number) {
+            Some(Digits { text, length }) => self.put(text, length),
+            None => self.through_buffer(|out| unsigned(out, number)),
+        }
+    }
+
+    #[inline(always)]
+    pub(super) fn milliseconds(&mut self, micros: Option<u64>) -> &mut Self {
+        let Some(micros) = micros else { return self.dash() };
+        let (millis, rest) = (micros / 1000, (micros % 1000) as u32);
+        let [a, b, c] = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8);
+        self.number(millis).put([b'.', a, b, c], 4)
+    }
+
+    /// What the system calls an errno.
+    #[inline(always)]
+    pub(super) fn errno(&mut self, number: u16) -> &mut Self {
+        match errno(number) {
+            Some(name) => self.text(name),
+            None => self.number(number.into()),
+        }
+    }
+
+    /// Details that any event can have.
+    #[inline(always)]
+    pub(super) fn common_details(&mut self, event: &Event) {
+        if let Some(connection) = event.socket.subflow_of {
+            self.text("subflow-of:").cookie(connection.cookie).end();
+        }
+    }
+
+    /// The beginning of a text whose rest is blank. All of it is copied, because its length is
+    /// known to the compiler, and then there is no call.
+    #[inline(always)]
+    pub(super) fn put<const LENGTH: usize>(
+        &mut self,
+        text: [u8; LENGTH],
+        length: usize,
+    ) -> &mut Self {
+        match self.out.get_mut(self.at..self.at + LENGTH) {
+            Some(place) => place.copy_from_slice(&text),
+            None => put_beyond(self.out, self.at, &text),
+        }
+        self.at += length;
+        self
+    }
+
+    #[inline(always)]
+    pub(super) fn bytes(&mut self, text: &[u8]) -> &mut Self {
+        let end = self.at + text.len();
+        match self.out.get_mut(self.at..end) {
+            Some(place) => place.copy_from_slice(text),
+            None => put_beyond(self.out, self.at, text),
+        }
+        self.at = end;
+        self
+    }
+
+    /// Appends by way of the buffer, for who knows no rows.
+    #[inline(always)]
+    fn through_buffer(&mut self, write: impl FnOnce(&mut Vec<u8>)) -> &mut Self {
+        self.out.resize(self.at, b' ');
+        write(self.out);
+        self.at = self.out.len();
+        self.out.extend_from_slice(&[b' '; ROOM]);
+        self
     }
 
     /// Ends the line, without blanks at its end.
-    pub(super) fn finish(self) {
-        let end = self.out.iter().rposition(|byte| *byte != b' ').map_or(0, |last| last + 1);
-        self.out.truncate(end);
-        self.out.push(b'\n');
+    #[inline(always)]
+    pub(super) fn finish(mut self) {
+        self.at = self.text_end;
+        self.text("\n");
+        self.out.truncate(self.at);
     }
 }
+
+/// Puts a text where the blanks are not enough for it.
+#[cold]
+fn put_beyond(out: &mut Vec<u8>, at: usize, text: &[u8]) {
+    out.resize(at, b' ');
+    out.extend_from_slice(text);
+    out.extend_from_slice(&[b' '; ROOM]);
+}
+
+/// The names of states, by their numbers: beginnings of texts, and how long they are.
+static STATES: [([u8; 16], usize); State::ALL.len()] = {
+    let mut names = [([b' '; 16], 0); State::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        let name = State::ALL[i].name().as_bytes();
+        let (text, length) = &mut names[i];
+        text.split_at_mut(name.len()).0.copy_from_slice(name);
+        *length = name.len();
+        i += 1;
+    }
+    names
+};
 
 pub(super) fn header(out: &mut Vec<u8>, columns: &'static [Column], shown: Shown) {
     let mut row = Row::new(out, columns);
@@ -108,79 +262,20 @@ pub(super) fn header(out: &mut Vec<u8>, columns: &'static [Column], shown: Shown
         match *name {
             "Netns" if !shown.netns => row.skip(),
             "Container" if !shown.container => row.skip(),
-            name => row.text(name),
+            name => row.text(name).end(),
         }
     }
     row.finish();
 }
 
-fn end(out: &mut Vec<u8>, end: &InetEnd, ifindex: u32, names: Option<&Names>) {
-    let is_named = names.is_some_and(|names| names.host(end.addr, out));
-    match end.addr {
-        _ if is_named => {}
+fn host(out: &mut Vec<u8>, addr: IpAddr, names: Option<&Names>) {
+    match addr {
+        addr if names.is_some_and(|names| names.host(addr, out)) => {}
         IpAddr::V4(addr) => address::ipv4(out, &addr),
         IpAddr::V6(addr) => {
             out.push(b'[');
             address::ipv6(out, &addr);
             out.push(b']');
         }
-    }
-    if ifindex != 0 {
-        // The name would be one of this namespace; the socket may be in another.
-        out.push(b'%');
-        unsigned(out, ifindex.into());
-    }
-    out.push(b':');
-    match (end.port, names) {
-        (0, _) => out.push(b'*'),
-        (port, Some(names)) => names.port(port, Transport::Tcp, out),
-        (port, None) => unsigned(out, port.into()),
-    }
-}
-
-pub(super) fn owner(out: &mut Vec<u8>, owner: &Owner) {
-    // Anybody can choose the name of a process: it must neither split lines nor steer a terminal.
-    let comm = owner.comm.map(|byte| match byte {
-        b'!'..=b'~' => byte,
-        b' ' => b'_',
-        0..=0x7f => b'.',
-        _ => b'?',
-    });
-    shortened(out, comm, owner.comm().len());
-    out.push(b'[');
-    unsigned(out, owner.pid.into());
-    out.push(b']');
-    if owner.learnt == Learnt::Listener {
-        out.push(b'*');
-    }
-}
-
-pub(super) fn milliseconds(out: &mut Vec<u8>, duration: Duration) {
-    let micros = duration.as_micros() as u64;
-    unsigned(out, micros / 1000);
-    out.push(b'.');
-    zero_padded(out, micros % 1000, 3);
-}
-
-/// Milliseconds of a number of microseconds.
-pub(super) fn milliseconds_of(out: &mut Vec<u8>, micros: u32) {
-    milliseconds(out, Duration::from_micros(micros.into()));
-}
-
-/// Behind the columns: a name, a colon, and what `write` appends.
-pub(super) fn detail(out: &mut Vec<u8>, name: &str, write: impl FnOnce(&mut Vec<u8>)) {
-    out.extend_from_slice(name.as_bytes());
-    out.push(b':');
-    write(out);
-    out.push(b' ');
-}
-
-/// Details that any event can have.
-pub(super) fn common_details(out: &mut Vec<u8>, event: &Event) {
-    if let Some(connection) = event.socket.subflow_of {
-        detail(out, "subflow-of", |out| match connection.cookie {
-            Some(cookie) => hex(out, cookie.0),
-            None => out.push(b'-'),
-        });
     }
 }

@@ -192,9 +192,9 @@ fn an_owner_cannot_split_a_line() {
         (b"curl", Learnt::Listener, "curl[12]*"),
         (b"a b\n\x1b[31m\xff", Learnt::OwnEvent, "a_b..[31m?[12]"),
     ] {
-        let mut out = Vec::new();
-        row::owner(&mut out, &owned(comm, learnt));
-        assert_eq!(String::from_utf8(out).unwrap(), expected);
+        let (text, length) = places::owner_text(&owned(comm, learnt));
+        assert_eq!(std::str::from_utf8(&text[..length]).unwrap(), expected);
+        assert!(text[length..].iter().all(|byte| *byte == b' '));
     }
 }
 

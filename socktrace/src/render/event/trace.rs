@@ -1,11 +1,8 @@
 //! `trace`: a line for each event.
 
-use super::row::{
-    Column, Row, SOCKET, TIME, common_details, detail, milliseconds, milliseconds_of,
-};
-use super::{EventPrinter, write_errno};
+use super::row::{Column, Row, SOCKET, TIME};
+use super::{EventPrinter, micros};
 use crate::event::{Event, Reset, Retransmission, Traffic, Transition};
-use crate::render::number::unsigned;
 
 pub(super) const COLUMNS: [Column; 11] = [
     TIME,
@@ -22,25 +19,26 @@ pub(super) const COLUMNS: [Column; 11] = [
 ];
 
 impl EventPrinter {
+    #[inline(always)]
     fn begin<'a>(&mut self, out: &'a mut Vec<u8>, event: &Event) -> Row<'a> {
         let mut row = Row::new(out, &COLUMNS);
-        row.field(|out| self.clock.write(out, event.at));
+        self.clock.write(&mut row, event.at).end();
         row.socket(&event.socket, &mut self.places, self.names.as_ref());
         row
     }
 
     pub(super) fn transition(&mut self, out: &mut Vec<u8>, event: &Event, step: &Transition) {
         let mut row = self.begin(out, event);
-        row.text(step.old.name());
-        row.text(step.new.name());
-        row.known(step.held, milliseconds);
+        row.state(step.old).end();
+        row.state(step.new).end();
+        row.milliseconds(step.held.map(micros)).end();
         if step.error != 0 {
-            detail(row.out, "error", |out| write_errno(out, step.error));
+            row.text("error:").errno(step.error).end();
         }
         if let Some(traffic) = &step.traffic {
-            counters(row.out, traffic);
+            counters(&mut row, traffic);
         }
-        common_details(row.out, event);
+        row.common_details(event);
         row.finish();
     }
 
@@ -51,47 +49,46 @@ impl EventPrinter {
         again: &Retransmission,
     ) {
         let mut row = self.begin(out, event);
-        row.text(again.state.name());
-        row.text("retransmit");
-        row.known(None::<()>, |_, ()| {});
-        let out = &mut *row.out;
-        detail(out, "kind", |out| out.extend_from_slice(again.kind.name().as_bytes()));
+        row.state(again.state).end();
+        row.text("retransmit").end();
+        row.dash().end();
+        row.text("kind:").text(again.kind.name()).end();
         if let Some(phase) = again.phase {
-            detail(out, "phase", |out| out.extend_from_slice(phase.name().as_bytes()));
+            row.text("phase:").text(phase.name()).end();
         }
-        detail(out, "seq", |out| unsigned(out, again.sequence.into()));
-        detail(out, "len", |out| unsigned(out, again.length.into()));
-        detail(out, "retrans", |out| unsigned(out, again.total.into()));
-        common_details(out, event);
+        row.text("seq:").number(again.sequence.into()).end();
+        row.text("len:").number(again.length.into()).end();
+        row.text("retrans:").number(again.total.into()).end();
+        row.common_details(event);
         row.finish();
     }
 
     pub(super) fn reset(&mut self, out: &mut Vec<u8>, event: &Event, reset: &Reset) {
         let mut row = self.begin(out, event);
-        row.known(reset.state, |out, state| out.extend_from_slice(state.name().as_bytes()));
-        row.text("reset");
-        row.known(None::<()>, |_, ()| {});
-        detail(row.out, "direction", |out| {
-            out.extend_from_slice(reset.direction.name().as_bytes());
-        });
-        if let Some(reason) = reset.reason {
-            detail(row.out, "reason", |out| match self.reason(reason) {
-                Some(name) => out.extend_from_slice(name.as_bytes()),
-                None => unsigned(out, reason.0.into()),
-            });
+        match reset.state {
+            Some(state) => row.state(state).end(),
+            None => row.dash().end(),
         }
-        common_details(row.out, event);
+        row.text("reset").end();
+        row.dash().end();
+        row.text("direction:").text(reset.direction.name()).end();
+        if let Some(reason) = reset.reason {
+            row.text("reason:");
+            self.reset_reason(&mut row, reason).end();
+        }
+        row.common_details(event);
         row.finish();
     }
 }
 
-fn counters(out: &mut Vec<u8>, traffic: &Traffic) {
-    detail(out, "bytes_acked", |out| unsigned(out, traffic.bytes_acked));
-    detail(out, "bytes_received", |out| unsigned(out, traffic.bytes_received));
+#[inline(always)]
+fn counters(row: &mut Row<'_>, traffic: &Traffic) {
+    row.text("bytes_acked:").number(traffic.bytes_acked).end();
+    row.text("bytes_received:").number(traffic.bytes_received).end();
     if traffic.total_retrans != 0 {
-        detail(out, "retrans", |out| unsigned(out, traffic.total_retrans.into()));
+        row.text("retrans:").number(traffic.total_retrans.into()).end();
     }
     if let Some(rtt) = traffic.rtt {
-        detail(out, "rtt", |out| milliseconds_of(out, rtt.us));
+        row.text("rtt:").milliseconds(Some(rtt.us.into())).end();
     }
 }
