@@ -101,19 +101,22 @@ enum Pipeline {
 
 impl Pipeline {
     /// Takes a record, and shows what is complete by then.
+    #[inline]
     fn take<E>(
         &mut self,
         record: Record,
         show: &mut impl FnMut(&Event) -> Result<(), E>,
     ) -> Result<(), E> {
         let at = record.at();
-        match (&mut *self, record) {
-            (Pipeline::Settle(settling), record) => settling.take(record),
-            (Pipeline::Join(lives), Record::Event { event, .. }) if lives.is_complete(&event) => {
-                // Nothing waits, so nothing is due either.
-                return show(&event);
-            }
-            (Pipeline::Join(lives), record) => {
+        match self {
+            Pipeline::Settle(settling) => settling.take(record),
+            Pipeline::Join(lives) => {
+                if let Record::Event { event, .. } = &record
+                    && lives.is_complete(event)
+                {
+                    // Nothing waits, so nothing is due either.
+                    return show(event);
+                }
                 if let Some(event) = lives.take(record) {
                     show(&event)?;
                 }

@@ -109,6 +109,7 @@ impl Decoder {
         self.has_reset_reason.then_some(ResetReason(reason))
     }
 
+    #[inline]
     fn transition(&self, record: &raw::Transition, traffic: Option<Traffic>) -> Transition {
         let old = State::from_raw(record.old);
         let mut new = State::from_raw(record.new);
@@ -177,6 +178,7 @@ impl Decoder {
         }
     }
 
+    #[inline]
     fn life(&self, record: &raw::Life) -> Life {
         let time = |ns| (ns != 0).then(|| since_boot(ns));
         Life {
@@ -194,6 +196,7 @@ impl Decoder {
         }
     }
 
+    #[inline]
     fn ending(
         &self,
         header: &raw::Header,
@@ -224,6 +227,7 @@ impl Decoder {
 }
 
 /// The generation of the socket at an event.
+#[inline]
 fn generation(
     of: &mut Generations,
     socket: &raw::Socket,
@@ -242,6 +246,7 @@ fn generation(
     generation
 }
 
+#[inline]
 fn subject(socket: &raw::Socket, owner: &raw::Owner, connection: u64, generation: u32) -> Subject {
     let end = |bytes: [u8; 16], port| InetEnd { addr: address(socket.family, bytes), port };
     Subject {
