@@ -228,11 +228,13 @@ shared! {
         pub total: u32,
         /// The retransmission timeout in ticks of the kernel, or 0.
         pub rto_ticks: u32,
+        /// How many segments the kernel counts it as: what it hands on in one piece may be divided.
+        pub segments: u16,
         pub state: u8,
         /// State of the congestion control: open, disorder, CWR, recovery, loss.
         pub congestion: u8,
         pub resent: Resent,
-        pub reserved: [u8; 5],
+        pub reserved: [u8; 3],
     }
 }
 

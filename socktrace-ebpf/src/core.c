@@ -67,7 +67,7 @@ struct mptcp_sock {
 };
 struct request_sock { u8 num_retrans; };
 struct tcp_request_sock { u32 snt_isn; };
-struct tcp_skb_cb { u32 seq; };
+struct tcp_skb_cb { u32 seq; u16 tcp_gso_segs; };
 struct net_device { possible_net_t nd_net; };
 struct iphdr { u32 saddr, daddr; };
 struct ipv6hdr { struct in6_addr saddr, daddr; };
@@ -186,6 +186,7 @@ ADDRESS(skb_transport_header, sk_buff, transport_header)
 ADDRESS(skb_dev, sk_buff, dev)
 ADDRESS(dev_net, net_device, nd_net.net)
 ADDRESS(cb_seq, tcp_skb_cb, seq)
+ADDRESS(cb_segments, tcp_skb_cb, tcp_gso_segs)
 ADDRESS(ip_saddr, iphdr, saddr)
 ADDRESS(ip_daddr, iphdr, daddr)
 ADDRESS(ipv6_saddr, ipv6hdr, saddr)

@@ -2,6 +2,7 @@
 
 use core::ffi::c_void;
 
+use aya_ebpf::Global;
 use aya_ebpf::macros::btf_tracepoint;
 use aya_ebpf::programs::BtfTracePointContext;
 use aya_log_ebpf::debug;
@@ -13,8 +14,15 @@ use crate::probe::{self, Program, Stage};
 use crate::skb::Skb;
 use crate::{memory, owner, ring};
 
+/// Whether this kernel also tells of what it could not send (Linux 6.15); set by the loader.
+#[unsafe(no_mangle)]
+static HAS_RETRANSMIT_ERROR: Global<u8> = Global::new(1);
+
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub(crate) fn retransmission(ctx: BtfTracePointContext) -> i32 {
+    if HAS_RETRANSMIT_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0 {
+        return 0;
+    }
     // SAFETY: the prototype of the tracepoint begins (sk, skb) on every kernel.
     let (sock, skb) = unsafe {
         (
@@ -48,10 +56,11 @@ fn segment(sock: Sock, skb: Skb) {
     record.length = skb.length();
     record.total = tcp.map_or(0, |tcp| tcp.total_retrans());
     record.rto_ticks = tcp.map_or(0, |tcp| tcp.rto_ticks());
+    record.segments = skb.segments();
     record.congestion = tcp.map_or(0, |tcp| tcp.congestion_state() as u8);
     record.state = sock.state();
     record.resent = SEGMENT;
-    record.reserved = [0; 5];
+    record.reserved = [0; 3];
     record.header = header(memory.flags);
     entry.submit();
 }
@@ -90,10 +99,11 @@ fn handshake(listener: Sock, request: Request) {
     // The kernel counts it afterwards.
     record.total = request.retransmits() + 1;
     record.rto_ticks = 0;
+    record.segments = 1;
     record.congestion = 0;
     record.state = TCP_SYN_RECV as u8;
     record.resent = SYN_ACK;
-    record.reserved = [0; 5];
+    record.reserved = [0; 3];
     record.header = header(0);
     entry.submit();
 }

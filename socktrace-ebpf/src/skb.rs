@@ -22,6 +22,7 @@ unsafe extern "C" {
     fn core_skb_dev(skb: *const RawSkb) -> *const c_void;
     fn core_dev_net(device: *const c_void) -> *const c_void;
     fn core_cb_seq(cb: *const c_void) -> *const c_void;
+    fn core_cb_segments(cb: *const c_void) -> *const c_void;
     fn core_ip_saddr(header: *const c_void) -> *const c_void;
     fn core_ip_daddr(header: *const c_void) -> *const c_void;
     fn core_ipv6_saddr(header: *const c_void) -> *const c_void;
@@ -55,6 +56,13 @@ impl Skb {
     pub(crate) fn sequence(self) -> u32 {
         // SAFETY: address arithmetic only.
         copy(unsafe { core_cb_seq(core_skb_cb(self.0)) })
+    }
+
+    /// How many segments it is, if it is on its way out.
+    #[inline(always)]
+    pub(crate) fn segments(self) -> u16 {
+        // SAFETY: address arithmetic only.
+        copy(unsafe { core_cb_segments(core_skb_cb(self.0)) })
     }
 
     #[inline(always)]

@@ -1,6 +1,9 @@
 //! `socktrace retrans` tells what was sent again, of which kind and in which phase, and counts as
 //! the kernel does.
 
+use std::fs;
+use std::process::Command;
+
 use rustix::io::Errno;
 use serde_json::Value;
 use socktrace_tests::driver::{Kind, Sock, join, parse};
@@ -9,6 +12,9 @@ use socktrace_tests::expect::{end, is_here, owned, without_cgroups};
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::stage::Stage;
 use socktrace_tests::{actor, firewall, require_root, skip, stage, wait};
+
+/// An address that nothing else has.
+const ELSEWHERE: &str = "10.77.0.1";
 
 fn of<'a>(events: &'a [Value], sock: &Sock) -> Vec<&'a Value> {
     events
@@ -156,4 +162,75 @@ fn a_count_by_connection_is_that_of_the_kernel() {
             "{counted}: {lines:#?}"
         );
     });
+}
+
+#[test]
+fn a_piece_of_several_segments_counts_as_many() {
+    require_root!();
+    in_namespace(|| {
+        let Stage { events: retrans, client, server, listener } = stage!("retrans", "--count");
+        let sock = client.socket(Kind::Tcp4);
+        client.set(&sock, libc::IPPROTO_TCP, libc::TCP_MAXSEG, 1000);
+        let near = client.connect_on(&sock, listener.local);
+        let far = server.accept(&listener);
+        server.deafen(&far);
+        client.send(&near, 20_000);
+        wait::until("a retransmission", || (client.total_retrans(&near) >= 2).then_some(()));
+        // What was lost is sent again in pieces that grow.
+        server.undeafen(&far);
+        server.receive(&far, 20_000);
+        // The answer acknowledges all of it.
+        server.send(&far, 1);
+        client.receive(&near, 1);
+        let counted = client.total_retrans(&near);
+        let ended = retrans.stop();
+        ended.assert_complete();
+        let lines = ended.of(near.cookie);
+        assert_eq!(lines.len(), 1, "{lines:#?}");
+        assert_eq!(lines[0]["retransmits"], counted, "{lines:#?}");
+    });
+}
+
+#[test]
+fn what_could_not_be_sent_again_is_not_told() {
+    require_root!();
+    in_namespace(|| {
+        if !ip("add") {
+            skip!("there is no ip, or it adds no address");
+        }
+        let mut retrans = Events::start("retrans", &[]);
+        let (client, server) = (actor!("client"), actor!("server"));
+        let listener = server.listen(&format!("{ELSEWHERE}:0"));
+        let (near, far) = join(&client, &server, &listener);
+        server.deafen(&far);
+        client.send(&near, 70);
+        retrans.await_event(|event| event["cookie"] == near.cookie);
+        assert!(ip("del"), "the address is there");
+        let counted = client.total_retrans(&near);
+        // It tries all the same.
+        let tried = tries(near.local.port());
+        wait::until("two tries", || (tries(near.local.port()) >= tried + 2).then_some(()));
+        assert_eq!(client.total_retrans(&near), counted);
+        let ended = retrans.stop();
+        ended.assert_complete();
+        assert_eq!(ended.of(near.cookie).len(), counted as usize);
+    });
+}
+
+/// Gives the address to this namespace, or takes it away.
+fn ip(what: &str) -> bool {
+    let ip =
+        Command::new("ip").args(["addr", what, &format!("{ELSEWHERE}/32"), "dev", "lo"]).status();
+    ip.is_ok_and(|status| status.success())
+}
+
+/// How often the timer of the connection from a port has run out.
+fn tries(port: u16) -> u32 {
+    let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("/proc is mounted");
+    let from = format!(":{port:04X}");
+    let row = table
+        .lines()
+        .find(|line| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(&from)));
+    let field = row.expect("the connection").split_whitespace().nth(6).expect("a count");
+    u32::from_str_radix(field, 16).expect("hexadecimal")
 }

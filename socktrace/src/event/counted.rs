@@ -1,6 +1,6 @@
 use super::Subject;
 
-/// What a connection sent again.
+/// What a connection sent again, in segments.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
     /// The socket as it was at the last time.

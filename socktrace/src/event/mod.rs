@@ -140,6 +140,8 @@ pub struct Retransmission {
     pub sequence: u32,
     /// Bytes of payload.
     pub length: u32,
+    /// How many the kernel counts it as.
+    pub segments: u16,
     pub congestion: Congestion,
     pub rto: Option<Duration>,
     /// How often the socket has sent something again so far, this time included.

@@ -30,11 +30,12 @@ impl Tally {
                 new.insert(Counted { socket, data: 0, syn: 0, synack: 0, bytes: 0 })
             }
         };
-        match again.kind {
-            Resent::Data => counted.data += 1,
-            Resent::Syn => counted.syn += 1,
-            Resent::SynAck => counted.synack += 1,
-        }
+        let count = match again.kind {
+            Resent::Data => &mut counted.data,
+            Resent::Syn => &mut counted.syn,
+            Resent::SynAck => &mut counted.synack,
+        };
+        *count += u64::from(again.segments);
         counted.bytes += u64::from(again.length);
     }
 

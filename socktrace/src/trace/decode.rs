@@ -172,6 +172,7 @@ impl Decoder {
             state,
             sequence: record.sequence,
             length: record.length,
+            segments: record.segments.max(1),
             congestion,
             rto: (record.rto_ticks != 0).then(|| self.tick * record.rto_ticks),
             total: record.total,

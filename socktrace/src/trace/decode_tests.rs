@@ -208,10 +208,11 @@ fn a_retransmission_says_what_for() {
         length: 10,
         total: 1,
         rto_ticks: 50,
+        segments: 2,
         state,
         congestion,
         resent,
-        reserved: [0; 5],
+        reserved: [0; 3],
     };
     for (state, congestion, resent, kind, phase) in [
         (1, 0, raw::SEGMENT, Resent::Data, Some(Phase::Probe)),
@@ -225,7 +226,7 @@ fn a_retransmission_says_what_for() {
         let What::Retransmission(again) = event.what else { panic!() };
         assert_eq!((again.kind, again.phase), (kind, phase));
         assert_eq!(again.rto, Some(Duration::from_millis(200)));
-        assert_eq!((again.sequence, again.length), (u32::MAX, 10));
+        assert_eq!((again.sequence, again.length, again.segments), (u32::MAX, 10, 2));
     }
 }
 

@@ -10,6 +10,7 @@ const COOKIES: &[u8] = b"bpf_get_socket_ptr_cookie";
 const TASK_BTF: &[u8] = b"bpf_get_current_task_btf";
 const ACCEPT: &[u8] = b"inet_csk_accept";
 const SEND_RESET: &[u8] = b"btf_trace_tcp_send_reset";
+const RETRANSMIT: &[u8] = b"btf_trace_tcp_retransmit_skb";
 const RESET_REASON: &[u8] = b"sk_rst_reason";
 
 /// What of the kernel decides what can be traced, and how.
@@ -21,6 +22,8 @@ pub(super) struct KernelTypes {
     pub(super) has_task_btf: bool,
     /// The kernel says why it sends a reset.
     pub(super) has_reset_reason: bool,
+    /// The kernel says whether it could send what it tells of as sent again.
+    pub(super) has_retransmit_error: bool,
     /// How many arguments inet_csk_accept has.
     pub(super) accept_arguments: Option<usize>,
     /// `enum sk_rst_reason`, without what all names begin with.
@@ -40,7 +43,7 @@ impl KernelTypes {
 
     /// Reads it, with the types of these names for the programs; `None` if it cannot be understood.
     pub(super) fn read(btf: &[u8], needed: &[Vec<u8>]) -> Option<KernelTypes> {
-        let own = [COOKIES, TASK_BTF, ACCEPT, SEND_RESET, RESET_REASON];
+        let own = [COOKIES, TASK_BTF, ACCEPT, SEND_RESET, RETRANSMIT, RESET_REASON];
         let names = own.into_iter().chain(needed.iter().map(Vec::as_slice)).collect();
         let types = Types::read(btf, &names).ok()?;
         let reasons = types.enum_values(RESET_REASON).unwrap_or_default();
@@ -51,11 +54,12 @@ impl KernelTypes {
         };
         let accept = types.function(ACCEPT).and_then(|id| types.arguments(id));
         // The first argument of a tracepoint's prototype is not the program's.
-        let send_reset = types.typedef(SEND_RESET).and_then(|id| types.arguments(id));
+        let arguments = |tracepoint| types.typedef(tracepoint).and_then(|id| types.arguments(id));
         Some(KernelTypes {
             has_cookies: types.function(COOKIES).is_some(),
             has_task_btf: types.function(TASK_BTF).is_some(),
-            has_reset_reason: send_reset >= Some(4),
+            has_reset_reason: arguments(SEND_RESET) >= Some(4),
+            has_retransmit_error: arguments(RETRANSMIT) >= Some(4),
             accept_arguments: accept.map(|count| count as usize),
             reset_reasons: reasons.into_iter().filter_map(reason).collect(),
             to_read: types.cut_out()?,
@@ -145,6 +149,7 @@ mod tests {
         let types = KernelTypes::read(&bytes, &[]).unwrap();
         assert!(types.has_reset_reason);
         assert!(!types.has_cookies);
+        assert!(!types.has_retransmit_error);
         assert_eq!(types.accept_arguments, Some(2));
         assert_eq!(types.reset_reasons[&7], "TCP_STATE");
     }

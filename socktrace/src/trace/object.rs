@@ -53,6 +53,7 @@ pub(super) fn fit(
     let has_cookies = u8::from(types.has_cookies);
     let has_task_btf = u8::from(types.has_task_btf);
     let has_reset_reason = u8::from(types.has_reset_reason);
+    let has_retransmit_error = u8::from(types.has_retransmit_error);
     let accept_arguments = types.accept_arguments.unwrap_or_default() as u8;
     let tell_transitions = u8::from(plan.wanted == Wanted::Everything);
     let tell_resets = u8::from(matches!(plan.wanted, Wanted::Everything | Wanted::Digest));
@@ -67,6 +68,7 @@ pub(super) fn fit(
         .override_global("HAS_COOKIES", &has_cookies, true)
         .override_global("HAS_TASK_BTF", &has_task_btf, true)
         .override_global("HAS_RESET_REASON", &has_reset_reason, true)
+        .override_global("HAS_RETRANSMIT_ERROR", &has_retransmit_error, true)
         .override_global("ACCEPT_ARGUMENTS", &accept_arguments, true)
         .override_global("TELL_TRANSITIONS", &tell_transitions, true)
         .override_global("TELL_RESETS", &tell_resets, true)

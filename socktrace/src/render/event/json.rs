@@ -174,6 +174,7 @@ fn retransmission(object: &mut Object<'_>, again: &Retransmission) {
     object.value("state", again.state.name());
     object.value("seq", again.sequence);
     object.value("length", again.length);
+    object.value("segments", again.segments);
     object.value("ca_state", again.congestion.name());
     object.known("rto_us", again.rto.map(micros));
     object.value("retrans", again.total);

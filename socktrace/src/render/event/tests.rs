@@ -128,6 +128,7 @@ fn again() -> What {
         state: State::Established,
         sequence: u32::MAX,
         length: 10,
+        segments: 1,
         congestion: Congestion::Recovery,
         rto: Some(Duration::from_millis(204)),
         total: 3,
