@@ -14,13 +14,19 @@ use crate::probe::{self, Program, Stage};
 use crate::skb::Skb;
 use crate::{memory, owner, ring};
 
-/// Whether this kernel also tells of what it could not send (Linux 6.15); set by the loader.
+/// Whether this kernel also tells of what it could not send (Linux 6.17); set by the loader.
 #[unsafe(no_mangle)]
 static HAS_RETRANSMIT_ERROR: Global<u8> = Global::new(1);
 
+const EAGAIN: i32 = 11;
+const ENOMEM: i32 = 12;
+const EBUSY: i32 = 16;
+const EINVAL: i32 = 22;
+const EHOSTUNREACH: i32 = 113;
+
 #[btf_tracepoint(function = "tcp_retransmit_skb")]
 pub(crate) fn retransmission(ctx: BtfTracePointContext) -> i32 {
-    if HAS_RETRANSMIT_ERROR.load() != 0 && ctx.arg::<i32>(2) != 0 {
+    if HAS_RETRANSMIT_ERROR.load() != 0 && is_not_tried(-ctx.arg::<i32>(2)) {
         return 0;
     }
     // SAFETY: the prototype of the tracepoint begins (sk, skb) on every kernel.
@@ -35,6 +41,13 @@ pub(crate) fn retransmission(ctx: BtfTracePointContext) -> i32 {
         segment(sock, skb);
     }
     0
+}
+
+/// Whether it is for this that the kernel gives up before it counts a retransmission. What fails
+/// later, in a firewall, say, has been counted, and is lost as it would be on the way.
+#[inline(always)]
+fn is_not_tried(error: i32) -> bool {
+    matches!(error, EAGAIN | ENOMEM | EBUSY | EINVAL | EHOSTUNREACH)
 }
 
 #[inline(always)]

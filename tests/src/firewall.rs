@@ -7,20 +7,26 @@ use std::process::{Command, Stdio};
 /// without it.
 #[must_use]
 pub fn drop_packets(matching: &str) -> bool {
-    rule(matching, "drop")
+    rule("input", matching, "drop")
+}
+
+/// Drops what matches before it has left.
+#[must_use]
+pub fn drop_on_the_way_out(matching: &str) -> bool {
+    rule("output", matching, "drop")
 }
 
 /// Answers what matches with "host unreachable".
 #[must_use]
 pub fn reject_packets(matching: &str) -> bool {
-    rule(matching, "reject with icmp type host-unreachable")
+    rule("input", matching, "reject with icmp type host-unreachable")
 }
 
-fn rule(matching: &str, verdict: &str) -> bool {
+fn rule(hook: &str, matching: &str, verdict: &str) -> bool {
     nft(&format!(
         "add table inet socktrace
-         add chain inet socktrace input {{ type filter hook input priority 0; }}
-         add rule inet socktrace input {matching} {verdict}"
+         add chain inet socktrace {hook} {{ type filter hook {hook} priority 0; }}
+         add rule inet socktrace {hook} {matching} {verdict}"
     ))
 }
 

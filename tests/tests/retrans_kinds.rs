@@ -11,7 +11,7 @@ use socktrace_tests::events::Events;
 use socktrace_tests::expect::{end, is_here, owned, without_cgroups};
 use socktrace_tests::namespace::in_namespace;
 use socktrace_tests::stage::Stage;
-use socktrace_tests::{actor, firewall, require_root, skip, stage, wait};
+use socktrace_tests::{actor, firewall, require_linux, require_root, skip, stage, wait};
 
 /// An address that nothing else has.
 const ELSEWHERE: &str = "10.77.0.1";
@@ -188,6 +188,25 @@ fn a_piece_of_several_segments_counts_as_many() {
         let lines = ended.of(near.cookie);
         assert_eq!(lines.len(), 1, "{lines:#?}");
         assert_eq!(lines[0]["retransmits"], counted, "{lines:#?}");
+    });
+}
+
+#[test]
+fn what_a_firewall_stops_was_sent_again_as_the_kernel_counts() {
+    require_root!();
+    require_linux!(6, 17, "a tracepoint for what a firewall stops");
+    in_namespace(|| {
+        let mut retrans = Events::start("retrans", &[]);
+        if !firewall::drop_on_the_way_out("tcp dport 77") {
+            skip!("nothing drops packets");
+        }
+        let client = actor!("client");
+        let sock = client.socket(Kind::Tcp4);
+        client.unblock(&sock);
+        let (_, result) = client.try_connect(&sock, parse("127.0.0.1:77"));
+        assert_eq!(result, Err(Errno::INPROGRESS));
+        let event = retrans.await_event(|event| event["cookie"] == sock.cookie);
+        assert_eq!((&event["kind"], &event["retrans"]), (&"syn".into(), &1.into()), "{event:#}");
     });
 }
 
