@@ -17,8 +17,9 @@ impl<'a> Iterator for Attributes<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let len = usize::from(u16::from_ne_bytes(array(self.rest, 0)?));
-        let kind = u16::from_ne_bytes(array(self.rest, 2)?) & TYPE_MASK;
+        let [a, b, c, d] = *self.rest.first_chunk::<HEADER>()?;
+        let len = usize::from(u16::from_ne_bytes([a, b]));
+        let kind = u16::from_ne_bytes([c, d]) & TYPE_MASK;
         let payload = self.rest.get(HEADER..len)?;
         self.rest = self.rest.get(align(len)..).unwrap_or_default();
         Some((kind, payload))

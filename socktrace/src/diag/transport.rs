@@ -82,11 +82,12 @@ pub fn messages(bytes: &[u8]) -> impl Iterator<Item = Result<Message<'_>, DiagEr
 }
 
 fn split(bytes: &[u8]) -> Option<(Message<'_>, &[u8])> {
-    let len = usize::try_from(u32::from_ne_bytes(array(bytes, 0)?)).ok()?;
+    let header = bytes.first_chunk::<HEADER>()?;
+    let len = u32::from_ne_bytes(array(header, 0)?) as usize;
     let message = Message {
-        kind: u16::from_ne_bytes(array(bytes, 4)?),
-        flags: u16::from_ne_bytes(array(bytes, 6)?),
-        sequence: u32::from_ne_bytes(array(bytes, 8)?),
+        kind: u16::from_ne_bytes(array(header, 4)?),
+        flags: u16::from_ne_bytes(array(header, 6)?),
+        sequence: u32::from_ne_bytes(array(header, 8)?),
         payload: bytes.get(HEADER..len)?,
     };
     Some((message, bytes.get(align(len)..).unwrap_or_default()))

@@ -120,7 +120,9 @@ impl<'a, 'w> Printer<'a, 'w> {
     }
 
     fn netid_and_state(&mut self, netid: &str, state: State) {
-        self.listing.field(Column::Netid).extend_from_slice(netid.as_bytes());
+        if self.listing.shows(Column::Netid) {
+            self.listing.field(Column::Netid).extend_from_slice(netid.as_bytes());
+        }
         if let Some(out) = self.listing.field_of(Column::State, Value(0, state as u64)) {
             out.extend_from_slice(state.name().as_bytes());
         }

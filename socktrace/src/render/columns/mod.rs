@@ -48,6 +48,10 @@ impl<'w> Listing<'w> {
         }
     }
 
+    pub fn shows(&self, column: Column) -> bool {
+        self.shown.contains(column)
+    }
+
     pub fn header(&mut self) -> io::Result<()> {
         for column in Column::ALL {
             self.field(column).extend_from_slice(column.header().as_bytes());
