@@ -53,7 +53,7 @@ type NetnsKey = (u32, i64, Option<u64>);
 /// without them.
 type OwnerText = ([u8; 32], usize);
 
-const OWNERS: usize = 16;
+const OWNERS: usize = 32;
 
 impl Places {
     pub(super) fn new(shown: Shown) -> Places {
@@ -114,7 +114,9 @@ impl Places {
     /// See [`owner_text`].
     #[inline(always)]
     pub(super) fn owner(&mut self, owner: &Owner) -> &OwnerText {
-        let written = &mut self.owners[owner.pid as usize % OWNERS];
+        // A process is told as the owner of a listener and as one by itself, in turn.
+        let place = owner.pid as usize * 2 + usize::from(owner.learnt == Learnt::Listener);
+        let written = &mut self.owners[place % OWNERS];
         if written.of.as_ref() != Some(owner) {
             *written = Written { of: Some(*owner), text: owner_text(owner) };
         }
