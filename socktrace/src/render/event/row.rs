@@ -279,3 +279,20 @@ fn host(out: &mut Vec<u8>, addr: IpAddr, names: Option<&Names>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_may_be_longer_than_its_blanks() {
+        let mut out = b"before\n".to_vec();
+        let mut row = Row::new(&mut out, &[("Wide", 2 * ROOM), ("Long", 3)]);
+        row.text("a").end();
+        row.text(&"b".repeat(2 * ROOM)).end();
+        row.number(12).end();
+        row.finish();
+        let expected = format!("before\n{:2$} {} 12\n", "a", "b".repeat(2 * ROOM), 2 * ROOM);
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
+    }
+}
