@@ -75,8 +75,18 @@ pub(super) struct Clock {
     epoch: i64,
     looked: u64,
     zone: jiff::tz::TimeZone,
-    /// The second that was formatted last, and how: most events share it with the one before.
-    second: i64,
+    /// The second that was written last: most events share it with the one before.
+    second: Second,
+}
+
+/// A second of the day, or the part of it before the clocks are looked at anew.
+#[derive(Default)]
+struct Second {
+    /// Nanoseconds since boot: where that part begins, how long it is, and where the second began.
+    from: u64,
+    length: u64,
+    began: u64,
+    /// With a point behind it.
     text: [u8; 9],
 }
 
@@ -92,32 +102,33 @@ impl Clock {
             epoch: 0,
             looked: u64::MAX,
             zone: jiff::tz::TimeZone::system(),
-            second: i64::MIN,
-            text: [0; 9],
+            second: Second::default(),
         }
     }
 
     /// Microseconds of the epoch.
     pub(super) fn unix_us(&mut self, at: SinceBoot) -> i64 {
+        self.unix_nanos(at) / 1000
+    }
+
+    fn unix_nanos(&mut self, at: SinceBoot) -> i64 {
         if self.looked != at.nanos / SECOND {
             self.looked = at.nanos / SECOND;
             self.epoch = epoch();
         }
-        self.epoch.saturating_add_unsigned(at.nanos) / 1000
+        self.epoch.saturating_add_unsigned(at.nanos)
     }
 
     #[inline(always)]
     pub(super) fn write<'r, 'a>(&mut self, row: &'r mut Row<'a>, at: SinceBoot) -> &'r mut Row<'a> {
         match self.style {
             TimeStyle::Wall => {
-                let unix_us = self.unix_us(at);
-                let second = unix_us.div_euclid(1_000_000);
-                if second != self.second {
-                    self.second = second;
-                    self.text = self.time_of_day(second);
+                if at.nanos.wrapping_sub(self.second.from) >= self.second.length {
+                    self.second = self.second_of(at);
                 }
-                row.put(self.text, self.text.len());
-                fraction(row, unix_us.rem_euclid(1_000_000) as u32)
+                let nanos = at.nanos.wrapping_sub(self.second.began);
+                row.put(self.second.text, self.second.text.len());
+                fraction(row, (nanos / 1000) as u32)
             }
             TimeStyle::Relative => seconds(row, at, self.start),
             TimeStyle::Delta => {
@@ -127,12 +138,21 @@ impl Clock {
         }
     }
 
-    /// With a point behind it.
     #[cold]
-    fn time_of_day(&self, second: i64) -> [u8; 9] {
+    fn second_of(&mut self, at: SinceBoot) -> Second {
+        let unix = self.unix_nanos(at);
+        let (second, nanos) = (unix.div_euclid(SECOND as i64), unix.rem_euclid(SECOND as i64));
         let time = jiff::Timestamp::from_second(second).unwrap_or_default();
         let text = self.zone.to_datetime(time).strftime("%H:%M:%S.").to_string();
-        text.as_bytes().try_into().unwrap_or(*b"--:--:--.")
+        // It may have begun before the clocks were looked at, and end after it.
+        let (nanos, since_look) = (nanos as u64, at.nanos % SECOND);
+        let from = at.nanos - nanos.min(since_look);
+        Second {
+            from,
+            length: SECOND - nanos.max(since_look) + (at.nanos - from),
+            began: at.nanos.wrapping_sub(nanos),
+            text: text.as_bytes().try_into().unwrap_or(*b"--:--:--."),
+        }
     }
 }
 
@@ -186,6 +206,23 @@ mod tests {
         let text = "monotonic           0         0\nboottime       -86400  500000000\n";
         assert_eq!(boot_offset(text), Some(-86_399_500_000_000));
         assert_eq!(boot_offset(""), None);
+    }
+
+    #[test]
+    fn the_time_of_day_is_that_of_the_epoch() {
+        let mut clock = Clock::new(TimeStyle::Wall);
+        clock.zone = jiff::tz::TimeZone::UTC;
+        for step in 0..5000 {
+            // Back and forth over seconds of either clock.
+            let time = at(7_000_000_000 + step * 777_777_777 % 3_999_999_937);
+            let mut out = Vec::new();
+            let mut row = Row::new(&mut out, &[]);
+            clock.write(&mut row, time).end();
+            row.finish();
+            let expected = jiff::Timestamp::from_microsecond(clock.unix_us(time)).unwrap();
+            let expected = expected.strftime("%H:%M:%S.%6f\n").to_string();
+            assert_eq!(String::from_utf8(out).unwrap(), expected);
+        }
     }
 
     #[test]
