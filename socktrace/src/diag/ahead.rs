@@ -18,23 +18,31 @@ use crate::socket::{Family, Inet, StateSet, Table};
 /// How long dumps may take before threads are worth their start.
 const PATIENCE: Duration = Duration::from_millis(2);
 
-/// How much a thread may have read before anyone takes it.
+/// How much a thread may have read before anyone takes it, and how much of it is handed over at once:
+/// to wake somebody for each read slows the reader down.
 #[derive(Debug, Clone, Copy)]
-pub struct Room(NonZeroUsize);
+pub struct Room {
+    batches: NonZeroUsize,
+    batch_bytes: usize,
+}
 
 impl Room {
     /// Enough for a reader and a consumer that are about as fast.
-    pub const SMALL: Room = Room(NonZeroUsize::new(2).unwrap());
+    pub const SMALL: Room = Room { batch_bytes: 128 << 10, ..Room::LARGE };
 
-    /// For so many bytes, and never less than the small one.
+    /// For a reader whom nothing is to hold up.
+    pub const LARGE: Room = Room { batches: NonZeroUsize::new(2).unwrap(), batch_bytes: 256 << 10 };
+
+    /// For so many bytes, and never less than the large one.
     pub fn of_bytes(bytes: u64) -> Room {
-        let batches = NonZeroUsize::new((bytes / BATCH_BYTES as u64) as usize);
-        Room(batches.map_or(Room::SMALL.0, |batches| batches.max(Room::SMALL.0)))
+        let least = Room::LARGE;
+        let batches = NonZeroUsize::new((bytes / least.batch_bytes as u64) as usize);
+        Room {
+            batches: batches.map_or(least.batches, |batches| batches.max(least.batches)),
+            ..least
+        }
     }
 }
-
-/// Several reads are handed over at once: to wake somebody for each of them slows the reader down.
-const BATCH_BYTES: usize = 128 << 10;
 
 type Batch = Result<Vec<u8>, DiagError>;
 
@@ -315,14 +323,16 @@ fn step_back() {
 
 /// Reads on their way, and their buffers on the way back.
 fn pipe(room: Room) -> (ReadSender, ReadReceiver) {
-    let (batches, from_reader) = sync_channel(room.0.get());
+    let (batches, from_reader) = sync_channel(room.batches.get());
     let (buffers, used) = channel();
-    (ReadSender { batches, used }, ReadReceiver { batches: from_reader, buffers })
+    let sender = ReadSender { batches, used, batch_bytes: room.batch_bytes };
+    (sender, ReadReceiver { batches: from_reader, buffers })
 }
 
 struct ReadSender {
     batches: SyncSender<Batch>,
     used: Receiver<Vec<u8>>,
+    batch_bytes: usize,
 }
 
 struct ReadReceiver {
@@ -336,7 +346,7 @@ impl ReadSender {
         loop {
             let mut bytes = self.used.try_recv().unwrap_or_default();
             bytes.clear();
-            let end = fill(diag, &mut bytes);
+            let end = fill(diag, &mut bytes, self.batch_bytes);
             if self.batches.send(Ok(bytes)).is_err() {
                 return;
             }
@@ -350,9 +360,9 @@ impl ReadSender {
     }
 }
 
-/// Reads on until there is a batch, or all; how the dump ended, if it did.
-fn fill(diag: &DiagSocket, bytes: &mut Vec<u8>) -> Option<Result<(), DiagError>> {
-    while bytes.len() < BATCH_BYTES {
+/// Reads on until there are as many bytes as wanted, or all; how the dump ended, if it did.
+fn fill(diag: &DiagSocket, bytes: &mut Vec<u8>, wanted: usize) -> Option<Result<(), DiagError>> {
+    while bytes.len() < wanted {
         let start = bytes.len();
         if let Err(error) = diag.receive_after(bytes) {
             return Some(Err(error));

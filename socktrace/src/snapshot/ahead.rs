@@ -32,9 +32,13 @@ impl Session {
         if open_files < MANY_FILES || lists_itself || !is_listing {
             return Ok(Vec::new());
         }
-        let room = match self.needs_owners() {
-            true => Room::of_bytes(open_files * WAITING_BYTES),
-            false => Room::SMALL,
+        let room = if self.needs_owners() {
+            Room::of_bytes(open_files * WAITING_BYTES)
+        } else if plan.show.info {
+            // The rows that wait for their widths are long, and take what memory `ss` would.
+            Room::SMALL
+        } else {
+            Room::LARGE
         };
         let (counts, _) = Summary::read();
         let begin = match counts.v6.tcp <= FEW_IPV6 {
