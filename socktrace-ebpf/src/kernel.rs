@@ -22,6 +22,7 @@ macro_rules! opaque {
         }
     )+};
 }
+pub(crate) use opaque;
 
 opaque! { RawSock RawNet RawTcp RawRequest }
 

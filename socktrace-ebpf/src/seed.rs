@@ -10,19 +10,11 @@ use core::ffi::c_void;
 use aya_ebpf::helpers::generated::{bpf_seq_write, bpf_sock_from_file};
 use socktrace_common::OLDER_HOLDER;
 
-use crate::kernel::{AF_INET, AF_INET6, RawSock, Sock, TCP_CLOSE, TCP_LISTEN, is_small};
+use crate::kernel::{AF_INET, AF_INET6, RawSock, Sock, TCP_CLOSE, TCP_LISTEN, is_small, opaque};
 use crate::task::{self, RawTask};
 use crate::{listener, memory};
 
-#[repr(C)]
-pub(crate) struct RawWalk {
-    _opaque: [u8; 0],
-}
-
-#[repr(C)]
-struct RawMeta {
-    _opaque: [u8; 0],
-}
+opaque! { RawWalk RawMeta }
 
 // The bodies are in core.c.
 unsafe extern "C" {

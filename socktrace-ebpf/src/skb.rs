@@ -4,12 +4,9 @@ use core::ffi::c_void;
 
 use socktrace_common::Socket;
 
-use crate::kernel::{AF_INET, AF_INET6, IPPROTO_TCP, copy, halves};
+use crate::kernel::{AF_INET, AF_INET6, IPPROTO_TCP, copy, halves, opaque};
 
-#[repr(C)]
-struct RawSkb {
-    _opaque: [u8; 0],
-}
+opaque! { RawSkb }
 
 // The bodies are in core.c.
 unsafe extern "C" {

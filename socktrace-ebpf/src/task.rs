@@ -9,12 +9,9 @@ use aya_ebpf::helpers::generated::{
 };
 use socktrace_common::{Learnt, Owner};
 
-use crate::kernel::copy;
+use crate::kernel::{copy, opaque};
 
-#[repr(C)]
-pub(crate) struct RawTask {
-    _opaque: [u8; 0],
-}
+opaque! { RawTask }
 
 // The bodies are in core.c.
 unsafe extern "C" {
