@@ -11,7 +11,7 @@ pub enum Side {
 }
 
 impl Side {
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Side::Us => "us",
             Side::Peer => "peer",
@@ -29,7 +29,7 @@ pub enum ClosedBy {
 }
 
 impl ClosedBy {
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             ClosedBy::Us => "us",
             ClosedBy::Peer => "peer",
@@ -55,7 +55,7 @@ pub enum End {
 }
 
 impl End {
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             End::Closed => "closed",
             End::Reset => "reset",

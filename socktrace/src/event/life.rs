@@ -26,7 +26,7 @@ pub enum Opener {
 }
 
 impl Opener {
-    pub fn name(self) -> &'static str {
+    pub const fn name(self) -> &'static str {
         match self {
             Opener::Active => "active",
             Opener::Passive => "passive",
@@ -60,8 +60,8 @@ impl Life {
     pub fn bytes(&self) -> Bytes {
         match self.ending.protocol {
             Protocol::Mptcp if self.traffic == Traffic::default() => Bytes::Unknown,
-            _ if self.ending.end() == End::Closed => Bytes::Exact,
             _ if self.bytes_acked() >= self.bytes_sent() => Bytes::Exact,
+            _ if self.ending.end() == End::Closed => Bytes::Exact,
             _ => Bytes::Sent,
         }
     }
@@ -83,16 +83,26 @@ impl Life {
     }
 
     pub fn path(&self) -> Path {
-        Path { ending: self.ending, both_connected: self.both_connected() }
+        Path {
+            protocol: self.ending.protocol,
+            opener: self.ending.opener,
+            both_connected: self.both_connected(),
+            last: self.ending.last,
+            begins_time_wait: self.ending.begins_time_wait(),
+        }
     }
 }
 
 /// The states that a connection went through. They follow from how it was opened and from the last
 /// of them, because each can then be reached in one way only.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Path {
-    ending: Ending,
+    protocol: Protocol,
+    opener: Option<Opener>,
     both_connected: bool,
+    /// The last before CLOSE or TIME-WAIT.
+    pub last: State,
+    begins_time_wait: bool,
 }
 
 impl Path {
@@ -100,13 +110,11 @@ impl Path {
         use State::{
             CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, SynRecv, SynSent,
         };
-        let last = self.ending.last;
-        let opening = match self.ending.opener {
-            Some(super::Opener::Active) if last != SynSent => Some(SynSent),
+        let last = self.last;
+        let opening = match self.opener {
+            Some(Opener::Active) if last != SynSent => Some(SynSent),
             // An MPTCP connection is accepted when it is established.
-            Some(super::Opener::Passive)
-                if last != SynRecv && self.ending.protocol == Protocol::Tcp =>
-            {
+            Some(Opener::Passive) if last != SynRecv && self.protocol == Protocol::Tcp => {
                 Some(SynRecv)
             }
             _ => None,
@@ -124,7 +132,7 @@ impl Path {
             SynRecv => &[SynRecv],
             _ => &[],
         };
-        let after = self.ending.begins_time_wait().then_some(State::TimeWait);
+        let after = self.begins_time_wait.then_some(State::TimeWait);
         opening.into_iter().chain(crossing).chain(middle.iter().copied()).chain(after)
     }
 }

@@ -13,18 +13,24 @@ pub fn ip(out: &mut Vec<u8>, addr: &IpAddr) {
 }
 
 pub fn ipv4(out: &mut Vec<u8>, addr: &Ipv4Addr) {
-    let mut text = [0; 16];
-    let mut len = 0;
+    let (text, length) = ipv4_text(addr);
+    shortened(out, text, length);
+}
+
+/// An address with blanks behind it, and how long it is without them.
+#[inline]
+pub fn ipv4_text(addr: &Ipv4Addr) -> ([u8; 16], usize) {
+    let (mut text, mut length) = ([b' '; 16], 0);
     for (octet, more) in octets(addr) {
-        text[len..len + 4].copy_from_slice(&octet);
-        len += more;
+        text[length..length + 4].copy_from_slice(&octet);
+        length += more;
     }
-    shortened(out, text, len);
+    (text, length)
 }
 
 /// The parts of an address: beginnings of texts, and how long they are.
 #[inline]
-pub fn octets(addr: &Ipv4Addr) -> [([u8; 4], usize); 4] {
+fn octets(addr: &Ipv4Addr) -> [([u8; 4], usize); 4] {
     let mut parts = addr.octets().map(|octet| {
         let (text, length) = OCTETS[usize::from(octet)];
         (text, usize::from(length))

@@ -13,8 +13,8 @@ pub fn unsigned(out: &mut Vec<u8>, value: u64) {
 
 /// The digits of a number, and blanks behind them.
 #[derive(Debug, Clone, Copy)]
-pub struct Digits {
-    pub text: [u8; 8],
+pub struct Digits<const LENGTH: usize = 8> {
+    pub text: [u8; LENGTH],
     pub length: usize,
 }
 
@@ -49,6 +49,27 @@ pub fn decimal(value: u64) -> Option<Digits> {
     Some(Digits::of(values, decimal_ascii(values)))
 }
 
+/// `%u.%03u` of thousands and the rest, unless there are more than eight digits.
+#[inline]
+pub fn thousandths(value: u64) -> Option<Digits<12>> {
+    if value < 10_000 {
+        let [a, b, c, d] = (four_digits(value as u32) + 0x3030_3030).to_le_bytes();
+        let mut text = [b' '; 12];
+        text[..5].copy_from_slice(&[a, b'.', b, c, d]);
+        return Some(Digits { text, length: 5 });
+    }
+    let values = (value < 100_000_000).then(|| eight_digits(value as u32))?;
+    let ascii = decimal_ascii(values);
+    let (whole, rest) = (ascii & 0xff_ffff_ffff, ascii >> 40);
+    let whole_and_point = whole | (u64::from(b'.') << 40);
+    let blanks = u128::from_ne_bytes([b' '; 16]) << 72;
+    let padded = blanks | (u128::from(rest) << 48) | u128::from(whole_and_point);
+    // Of the five digits before the point, one stays whatever it is.
+    let zeros = (values.trailing_zeros() / 8).min(4);
+    let [text @ .., _, _, _, _] = (padded >> (8 * zeros)).to_le_bytes();
+    Some(Digits { text, length: 9 - zeros as usize })
+}
+
 /// `%0{digits}u` of a value that has no more digits, of which there are eight at most.
 #[inline]
 pub fn padded_decimal(value: u32, digits: u32) -> Digits {
@@ -65,6 +86,15 @@ fn eight_digits(value: u32) -> u64 {
     let hundreds = ((fours * 10_486) >> 20) & 0x7f_0000_007f;
     let twos = hundreds | ((fours - hundreds * 100) << 16);
     let tens = ((twos * 103) >> 10) & 0x000f_000f_000f_000f;
+    tens | ((twos - tens * 10) << 8)
+}
+
+/// As [`eight_digits`], but half as many.
+#[inline]
+fn four_digits(value: u32) -> u32 {
+    let hundreds = (value * 10_486) >> 20;
+    let twos = hundreds | ((value - hundreds * 100) << 16);
+    let tens = ((twos * 103) >> 10) & 0x000f_000f;
     tens | ((twos - tens * 10) << 8)
 }
 
@@ -343,6 +373,13 @@ mod tests {
             assert_eq!(text(|out| zero_padded(out, value, 8)), format!("{value:08}"));
         }
         assert_eq!(text(|out| zero_padded(out, 42, 6)), "000042");
+        for value in (0..20_000).chain((20_000..100_000_000).step_by(9_973)).chain([99_999_999]) {
+            let Digits { text, length } = thousandths(value).unwrap();
+            let expected = format!("{}.{:03}", value / 1000, value % 1000);
+            assert_eq!(String::from_utf8(text.to_vec()).unwrap(), format!("{expected:12}"));
+            assert_eq!(length, expected.len());
+        }
+        assert!(thousandths(100_000_000).is_none());
         for value in [0, 1, 15, 16, 255, 256, 0xdead_beef, u64::MAX] {
             assert_eq!(text(|out| hex(out, value)), format!("{value:x}"));
         }

@@ -18,6 +18,7 @@ pub use clock::{TimeStyle, since_boot};
 pub use self::places::Shown;
 
 use self::clock::Clock;
+use self::life::Paths;
 use self::places::Places;
 use self::row::{Column, Row};
 use crate::event::{Counted, Event, Loss, ResetReason, What};
@@ -58,6 +59,7 @@ pub struct EventPrinter {
     clock: Clock,
     json_clock: super::json::time::Clock,
     places: Places,
+    paths: Paths,
     names: Option<Names>,
     reasons: BTreeMap<u32, String>,
 }
@@ -77,6 +79,7 @@ impl EventPrinter {
             clock: Clock::new(time),
             json_clock: super::json::time::Clock::default(),
             places: Places::new(shown),
+            paths: Paths::default(),
             names,
             reasons: BTreeMap::new(),
         }
@@ -160,5 +163,5 @@ fn errno(errno: u16) -> Option<&'static str> {
 }
 
 fn micros(duration: Duration) -> u64 {
-    duration.as_micros() as u64
+    duration.as_secs() * 1_000_000 + u64::from(duration.subsec_micros())
 }

@@ -2,20 +2,21 @@
 //! on for days, so names that are given meanwhile are found, and those taken away are forgotten.
 
 use std::fs;
-use std::mem;
+use std::net::Ipv4Addr;
 use std::os::unix::fs::MetadataExt;
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::time::{ClockId, clock_gettime};
 
+use super::row::Word;
 use crate::container::{Home, Homes};
-use crate::event::{Learnt, Owner, Subject};
+use crate::event::{Learnt, Owner, SinceBoot, Subject};
 use crate::names::{NameOptions, Names};
 use crate::netns::{self, GivenNames};
 use crate::procfs;
-use crate::render::escape;
 use crate::render::number::unsigned;
+use crate::render::{address, escape};
 use crate::socket::NetnsId;
 
 /// Which columns are there that need not be.
@@ -43,17 +44,19 @@ pub(super) struct Places {
     /// What was written last of each that has this place: most events share theirs with one of
     /// those before.
     owners: [Written<Owner, OwnerText>; OWNERS],
-    netns: Written<NetnsKey, Vec<u8>>,
+    addresses: [Written<Ipv4Addr, Word>; ADDRESSES],
+    netns: Written<NetnsKey, Field>,
 }
 
 /// All that the name of a namespace depends on: its number, the second, and the control group.
-type NetnsKey = (u32, i64, Option<u64>);
+type NetnsKey = (u32, u64, Option<u64>);
 
 /// A name of 16 bytes, a number of ten digits in brackets, and a mark; blanks; and how long it is
 /// without them.
 type OwnerText = ([u8; 32], usize);
 
 const OWNERS: usize = 32;
+const ADDRESSES: usize = 64;
 
 impl Places {
     pub(super) fn new(shown: Shown) -> Places {
@@ -72,25 +75,32 @@ impl Places {
             read: i64::MIN,
             met: FxHashSet::default(),
             owners: [const { Written { of: None, text: ([b' '; 32], 0) } }; OWNERS],
-            netns: Written { of: None, text: Vec::new() },
+            addresses: [const { Written { of: None, text: ([b' '; 16], 0) } }; ADDRESSES],
+            netns: Written { of: None, text: Field::Long(Vec::new()) },
         }
     }
 
     /// The name of the socket's namespace, or its number; one word.
-    pub(super) fn netns(&mut self, socket: &Subject) -> &[u8] {
+    #[inline(always)]
+    pub(super) fn netns(&mut self, socket: &Subject, at: SinceBoot) -> &Field {
+        let second = at.nanos / 1_000_000_000;
         // What is learnt from another group is written in between.
-        let key = (socket.netns, second(), socket.owner.as_ref().map(|owner| owner.cgroup_id));
+        let key = (socket.netns, second, socket.owner.as_ref().map(|owner| owner.cgroup_id));
         if self.netns.of != Some(key) {
-            let mut text = mem::take(&mut self.netns.text);
-            text.clear();
-            match (self.netns_name(socket), socket.netns) {
-                (Some(name), _) => word(&mut text, name),
-                (None, 0) => text.push(b'-'),
-                (None, id) => unsigned(&mut text, id.into()),
-            }
-            self.netns = Written { of: Some(key), text };
+            self.netns = Written { of: Some(key), text: self.netns_field(socket) };
         }
         &self.netns.text
+    }
+
+    #[cold]
+    fn netns_field(&mut self, socket: &Subject) -> Field {
+        let mut text = Vec::new();
+        match (self.netns_name(socket), socket.netns) {
+            (Some(name), _) => word(&mut text, name),
+            (None, 0) => text.push(b'-'),
+            (None, id) => unsigned(&mut text, id.into()),
+        }
+        Field::of(text)
     }
 
     /// What `ip netns` calls it, or else the container or pod whose it is.
@@ -119,6 +129,18 @@ impl Places {
         let written = &mut self.owners[place % OWNERS];
         if written.of.as_ref() != Some(owner) {
             *written = Written { of: Some(*owner), text: owner_text(owner) };
+        }
+        &written.text
+    }
+
+    /// See [`address::ipv4_text`].
+    #[inline(always)]
+    pub(super) fn ipv4(&mut self, addr: Ipv4Addr) -> &Word {
+        // A hash: those of one network, and the first of several networks, have places of their own.
+        let place = u32::from_ne_bytes(addr.octets()).wrapping_mul(0x9e37_79b1) >> 16;
+        let written = &mut self.addresses[place as usize % ADDRESSES];
+        if written.of != Some(addr) {
+            *written = Written { of: Some(addr), text: address::ipv4_text(&addr) };
         }
         &written.text
     }
@@ -166,15 +188,35 @@ impl Places {
     }
 }
 
+/// The text of a field.
+pub(super) enum Field {
+    /// With blanks behind it, and how long it is: copied in one piece, and without a call.
+    Short([u8; 32], usize),
+    Long(Vec<u8>),
+}
+
+impl Field {
+    fn of(text: Vec<u8>) -> Field {
+        let mut short = [b' '; 32];
+        match short.get_mut(..text.len()) {
+            Some(start) => {
+                start.copy_from_slice(&text);
+                Field::Short(short, text.len())
+            }
+            None => Field::Long(text),
+        }
+    }
+}
+
 /// The second that goes by.
 fn second() -> i64 {
     clock_gettime(ClockId::MonotonicCoarse).tv_sec
 }
 
 /// A text, and what it was written for.
-struct Written<T, Text> {
-    of: Option<T>,
-    text: Text,
+pub(super) struct Written<T, Text> {
+    pub(super) of: Option<T>,
+    pub(super) text: Text,
 }
 
 /// The process; one word.

@@ -1,7 +1,7 @@
 //! `retrans`: a line for each segment that is sent again, or for each connection.
 
 use super::row::{Column, Row, SOCKET, TIME};
-use super::{EventPrinter, micros};
+use super::{EventPrinter, micros, since_boot};
 use crate::event::{Counted, Event, Retransmission};
 
 pub(super) const COLUMNS: [Column; 16] = [
@@ -47,7 +47,7 @@ impl EventPrinter {
     ) {
         let mut row = Row::new(out, &COLUMNS);
         self.clock.write(&mut row, event.at).end();
-        row.socket(&event.socket, &mut self.places, self.names.as_ref());
+        row.socket(event.at, &event.socket, &mut self.places, self.names.as_ref());
         row.state(again.state).end();
         row.text(again.kind.name()).end();
         row.text(again.phase.map_or("-", |phase| phase.name())).end();
@@ -62,7 +62,7 @@ impl EventPrinter {
 
     pub(super) fn count_row(&mut self, out: &mut Vec<u8>, counted: &Counted) {
         let mut row = Row::new(out, &COUNT_COLUMNS);
-        row.socket(&counted.socket, &mut self.places, self.names.as_ref());
+        row.socket(since_boot(), &counted.socket, &mut self.places, self.names.as_ref());
         for number in [counted.total(), counted.data, counted.syn, counted.synack, counted.bytes] {
             row.number(number).end();
         }

@@ -4,12 +4,14 @@
 use std::net::IpAddr;
 
 use super::errno;
-use super::places::{Places, Shown};
-use crate::event::{Event, Protocol, Subject};
+use super::places::{Field, Places, Shown};
+use crate::event::{Event, Protocol, SinceBoot, Subject};
 use crate::filter::Transport;
 use crate::names::Names;
 use crate::render::address;
-use crate::render::number::{Digits, decimal, hex, hexadecimal, unsigned};
+use crate::render::number::{
+    Digits, decimal, hex, hexadecimal, padded_decimal, thousandths, unsigned,
+};
 use crate::socket::{Cookie, InetEnd, State};
 
 /// The name of a column, and its width unless a field is wider.
@@ -80,11 +82,21 @@ impl<'a> Row<'a> {
         self.bytes(text.as_bytes())
     }
 
-    /// The columns of [`SOCKET`].
+    /// The columns of [`SOCKET`], as they are at that time.
     #[inline(always)]
-    pub(super) fn socket(&mut self, socket: &Subject, places: &mut Places, names: Option<&Names>) {
+    pub(super) fn socket(
+        &mut self,
+        at: SinceBoot,
+        socket: &Subject,
+        places: &mut Places,
+        names: Option<&Names>,
+    ) {
         if places.shown.netns {
-            self.bytes(places.netns(socket)).end();
+            match places.netns(socket, at) {
+                Field::Short(text, length) => self.put(*text, *length),
+                Field::Long(text) => self.bytes(text),
+            }
+            .end();
         } else {
             self.skip();
         }
@@ -111,32 +123,33 @@ impl<'a> Row<'a> {
         } else {
             self.skip();
         }
-        self.place(&socket.local, socket.ifindex, names).end();
-        self.place(&socket.peer, 0, names).end();
+        self.place(&socket.local, socket.ifindex, places, names).end();
+        self.place(&socket.peer, 0, places, names).end();
     }
 
     /// One end of a socket.
     #[inline(always)]
-    fn place(&mut self, end: &InetEnd, ifindex: u32, names: Option<&Names>) -> &mut Self {
+    fn place(
+        &mut self,
+        end: &InetEnd,
+        ifindex: u32,
+        places: &mut Places,
+        names: Option<&Names>,
+    ) -> &mut Self {
         match (end.addr, names) {
-            (IpAddr::V4(addr), None) => {
-                for (text, length) in address::octets(&addr) {
-                    self.put(text, length);
-                }
-            }
-            (addr, names) => {
-                self.through_buffer(|out| host(out, addr, names));
-            }
-        }
+            (IpAddr::V4(addr), None) => self.word(places.ipv4(addr)),
+            (addr, names) => self.through_buffer(|out| host(out, addr, names)),
+        };
         if ifindex != 0 {
             // The name would be one of this namespace; the socket may be in another.
             self.text("%").number(ifindex.into());
         }
-        self.text(":");
         match (end.port, names) {
-            (0, _) => self.text("*"),
-            (port, Some(names)) => self.through_buffer(|out| names.port(port, Transport::Tcp, out)),
-            (port, None) => self.number(port.into()),
+            (0, _) => self.text(":*"),
+            (port, Some(names)) => {
+                self.text(":").through_buffer(|out| names.port(port, Transport::Tcp, out))
+            }
+            (port, None) => self.text(":").number(port.into()),
         }
     }
 
@@ -151,8 +164,12 @@ impl<'a> Row<'a> {
 
     #[inline(always)]
     pub(super) fn state(&mut self, state: State) -> &mut Self {
-        let (text, length) = STATES[state as usize];
-        self.put(text, length)
+        self.word(&STATES[state as usize])
+    }
+
+    #[inline(always)]
+    pub(super) fn word(&mut self, (text, length): &Word) -> &mut Self {
+        self.put(*text, *length)
     }
 
     #[inline(always)]
@@ -166,9 +183,13 @@ impl<'a> Row<'a> {
     #[inline(always)]
     pub(super) fn milliseconds(&mut self, micros: Option<u64>) -> &mut Self {
         let Some(micros) = micros else { return self.dash() };
-        let (millis, rest) = (micros / 1000, (micros % 1000) as u32);
-        let [a, b, c] = [rest / 100, rest / 10 % 10, rest % 10].map(|digit| b'0' + digit as u8);
-        self.number(millis).put([b'.', a, b, c], 4)
+        match thousandths(micros) {
+            Some(Digits { text, length }) => self.put(text, length),
+            None => {
+                let rest = padded_decimal((micros % 1000) as u32, 3);
+                self.number(micros / 1000).text(".").put(rest.text, rest.length)
+            }
+        }
     }
 
     /// What the system calls an errno.
@@ -198,7 +219,7 @@ impl<'a> Row<'a> {
     ) -> &mut Self {
         match self.out.get_mut(self.at..self.at + LENGTH) {
             Some(place) => place.copy_from_slice(&text),
-            None => put_beyond(self.out, self.at, &text),
+            None => put_beyond(self.out, self.at, text),
         }
         self.at += length;
         self
@@ -236,24 +257,37 @@ impl<'a> Row<'a> {
 
 /// Puts a text where the blanks are not enough for it.
 #[cold]
-fn put_beyond(out: &mut Vec<u8>, at: usize, text: &[u8]) {
+fn put_beyond(out: &mut Vec<u8>, at: usize, text: impl AsRef<[u8]>) {
     out.resize(at, b' ');
-    out.extend_from_slice(text);
+    out.extend_from_slice(text.as_ref());
     out.extend_from_slice(&[b' '; ROOM]);
 }
 
-/// The names of states, by their numbers: beginnings of texts, and how long they are.
-static STATES: [([u8; 16], usize); State::ALL.len()] = {
-    let mut names = [([b' '; 16], 0); State::ALL.len()];
+/// A short text, with blanks behind it, and how long it is without them.
+pub(super) type Word = ([u8; 16], usize);
+
+/// The words of so many texts.
+pub(super) const fn words<const NUMBER: usize>(texts: [&str; NUMBER]) -> [Word; NUMBER] {
+    let mut words = [([b' '; 16], 0); NUMBER];
     let mut i = 0;
-    while i < names.len() {
-        let name = State::ALL[i].name().as_bytes();
-        let (text, length) = &mut names[i];
-        text.split_at_mut(name.len()).0.copy_from_slice(name);
-        *length = name.len();
+    while i < NUMBER {
+        let (word, length) = &mut words[i];
+        word.split_at_mut(texts[i].len()).0.copy_from_slice(texts[i].as_bytes());
+        *length = texts[i].len();
         i += 1;
     }
-    names
+    words
+}
+
+/// The names of states, by their numbers.
+static STATES: [Word; State::ALL.len()] = {
+    let mut names = [""; State::ALL.len()];
+    let mut i = 0;
+    while i < names.len() {
+        names[i] = State::ALL[i].name();
+        i += 1;
+    }
+    words(names)
 };
 
 pub(super) fn header(out: &mut Vec<u8>, columns: &'static [Column], shown: Shown) {

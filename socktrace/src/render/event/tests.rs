@@ -1,3 +1,4 @@
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::*;
@@ -168,6 +169,47 @@ fn a_life_is_a_line() {
          active  50.001     1000     5        0       0.041   0.001       closed-by-us    \
          SYN-SENT>ESTAB>FIN-WAIT-1>FIN-WAIT-2>TIME-WAIT\n"
     );
+}
+
+#[test]
+fn lives_that_end_in_the_same_state_may_have_come_to_it_in_other_ways() {
+    let mut printer = printer(Layout::Life, Format::Columns);
+    let mut path = |opener| {
+        let mut life = life();
+        (life.ending.opener, life.ending.last) = (opener, State::LastAck);
+        let mut out = Vec::new();
+        printer.event(&mut out, &event(What::Life(life)));
+        String::from_utf8(out).unwrap().split_whitespace().last().unwrap().to_owned()
+    };
+    for _ in 0..2 {
+        assert_eq!(path(Some(Opener::Active)), "SYN-SENT>ESTAB>CLOSE-WAIT>LAST-ACK");
+        assert_eq!(path(Some(Opener::Passive)), "SYN-RECV>ESTAB>CLOSE-WAIT>LAST-ACK");
+        assert_eq!(path(None), "ESTAB>CLOSE-WAIT>LAST-ACK");
+    }
+}
+
+#[test]
+fn the_longest_path_fits() {
+    let mut life = life();
+    life.connected = None;
+    let line = line(Layout::Life, &event(What::Life(life)));
+    assert!(line.ends_with(" SYN-SENT>SYN-RECV>ESTAB>FIN-WAIT-1>FIN-WAIT-2>TIME-WAIT\n"), "{line}");
+}
+
+#[test]
+fn addresses_that_share_a_place_are_told_apart() {
+    let mut printer = printer(Layout::Trace, Format::Columns);
+    let step = again();
+    for _ in 0..2 {
+        for last in 0..=255 {
+            let mut event = event(step.clone());
+            event.socket.peer.addr = Ipv4Addr::new(10, 9, 100, last).into();
+            let mut out = Vec::new();
+            printer.event(&mut out, &event);
+            let line = String::from_utf8(out).unwrap();
+            assert!(line.contains(&format!(" 10.9.100.{last}:")), "{line}");
+        }
+    }
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl EventPrinter {
     fn begin<'a>(&mut self, out: &'a mut Vec<u8>, event: &Event) -> Row<'a> {
         let mut row = Row::new(out, &COLUMNS);
         self.clock.write(&mut row, event.at).end();
-        row.socket(&event.socket, &mut self.places, self.names.as_ref());
+        row.socket(event.at, &event.socket, &mut self.places, self.names.as_ref());
         row
     }
 
