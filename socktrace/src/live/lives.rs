@@ -42,6 +42,7 @@ impl Lives {
                 self.explain(key, reason);
                 None
             }
+            Record::Unknown => None,
         }
     }
 

@@ -332,7 +332,7 @@ impl<W: Write + AsFd> Session<W> {
                 self.show.output.flush()?;
                 return Ok(if self.show.is_done() { Next::Stop } else { Next::Wait });
             };
-            self.pipeline.take(record, &mut |event| self.show.event(event))?;
+            self.pipeline.take(record.decode(), &mut |event| self.show.event(event))?;
         }
         Ok(Next::Continue)
     }

@@ -34,9 +34,7 @@ pub fn replay<'a>(
         Ok(())
     };
     for bytes in records {
-        if let Some(record) = decoder.record(bytes, &mut generations) {
-            let Ok(()) = pipeline.take(record, &mut show);
-        }
+        let Ok(()) = pipeline.take(decoder.record(bytes, &mut generations), &mut show);
     }
     let Ok(()) = pipeline.show_until(SinceBoot { nanos: u64::MAX }, &mut show);
     let Ok(()) = pipeline.rest().iter().try_for_each(show);

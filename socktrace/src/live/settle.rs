@@ -39,8 +39,8 @@ impl Settling {
                 }
                 self.take_event(event);
             }
-            // It belongs to lives.
-            Record::LateReset { .. } => {}
+            // The one belongs to lives.
+            Record::LateReset { .. } | Record::Unknown => {}
         }
     }
 

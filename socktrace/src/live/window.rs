@@ -54,7 +54,7 @@ impl Window {
 
     fn drain(&mut self) {
         while let Some(record) = self.tracer.next_record() {
-            self.ended.extend(self.lives.take(record));
+            self.ended.extend(self.lives.take(record.decode()));
         }
         self.take_due(since_boot());
     }

@@ -25,6 +25,8 @@ pub enum Record {
     Event { event: Event, born: Option<SinceBoot> },
     /// A reset that was sent for a socket whose life was told already.
     LateReset { key: Key, reason: Option<ResetReason> },
+    /// What the kernel half of this version does not write.
+    Unknown,
 }
 
 /// What turns records into events.
@@ -40,69 +42,103 @@ impl Record {
     pub fn at(&self) -> Option<SinceBoot> {
         match self {
             Record::Event { event, .. } => Some(event.at),
-            Record::LateReset { .. } => None,
+            Record::LateReset { .. } | Record::Unknown => None,
         }
     }
 }
 
 impl Decoder {
-    /// `None` for a record that the kernel half of this version does not write.
-    #[inline]
-    pub(crate) fn record(&self, bytes: &[u8], generations: &mut Generations) -> Option<Record> {
-        let header: raw::Header = read(bytes)?;
-        let (at, flags) = (since_boot(header.time_ns), header.flags);
-        let mut born = None;
-        let event = match header.kind {
-            raw::LIFE => {
-                let record: raw::Life = read(bytes)?;
-                let generation = generation(generations, &record.socket, flags, true, true);
-                Event {
-                    at,
-                    socket: subject(&record.socket, &record.owner, record.connection, generation),
-                    what: What::Life(self.life(&record)),
-                }
-            }
-            raw::TRANSITION | raw::CLOSING => {
-                let record: raw::Transition = read(bytes)?;
-                born = (record.born_ns != 0).then(|| since_boot(record.born_ns));
-                let closing: Option<raw::Closing> =
-                    if header.kind == raw::CLOSING { Some(read(bytes)?) } else { None };
-                let counters = closing.map(|closing| traffic(&closing.traffic));
-                let is_of = |raw| State::from_raw(raw) == State::Close;
-                let (opens, closes) = (is_of(record.old), is_of(record.new));
-                let generation = generation(generations, &record.socket, flags, opens, closes);
-                Event {
-                    at,
-                    socket: subject(&record.socket, &record.owner, record.connection, generation),
-                    what: What::Transition(self.transition(&record, counters)),
-                }
-            }
-            raw::RETRANSMISSION => {
-                let record: raw::Retransmission = read(bytes)?;
-                let generation = generation(generations, &record.socket, flags, false, false);
-                Event {
-                    at,
-                    socket: subject(&record.socket, &record.owner, 0, generation),
-                    what: What::Retransmission(self.retransmission(&record)),
-                }
-            }
-            raw::RESET => {
-                let record: raw::Reset = read(bytes)?;
-                let generation = generation(generations, &record.socket, flags, false, false);
-                Event {
-                    at,
-                    socket: subject(&record.socket, &record.owner, 0, generation),
-                    what: What::Reset(self.reset(&record)),
-                }
-            }
-            raw::LATE_RESET => {
-                let record: raw::LateReset = read(bytes)?;
-                let reason = self.reason(record.reason);
-                return Some(Record::LateReset { key: Key(record.key), reason });
-            }
-            _ => return None,
-        };
-        Some(Record::Event { event, born })
+    /// What a record says. Each kind has a function of its own, so that its fields go from the record
+    /// to the event one by one, rather than by way of what all kinds have in common.
+    pub(crate) fn record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
+        match read(bytes).map_or(0, |header: raw::Header| header.kind) {
+            raw::LIFE => self.life_record(bytes, generations),
+            raw::TRANSITION => self.transition_record(bytes, generations),
+            raw::CLOSING => self.closing_record(bytes, generations),
+            raw::RETRANSMISSION => self.retransmission_record(bytes, generations),
+            raw::RESET => self.reset_record(bytes, generations),
+            raw::LATE_RESET => self.late_reset_record(bytes),
+            _ => Record::Unknown,
+        }
+    }
+
+    #[inline(never)]
+    fn life_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
+        let Some(record) = read::<raw::Life>(bytes) else { return Record::Unknown };
+        let generation = generation(generations, &record.header, &record.socket, true, true);
+        Record::Event {
+            event: Event {
+                at: since_boot(record.header.time_ns),
+                socket: subject(&record.socket, &record.owner, record.connection, generation),
+                what: What::Life(self.life(&record)),
+            },
+            born: None,
+        }
+    }
+
+    #[inline(never)]
+    fn transition_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
+        let Some(record) = read::<raw::Transition>(bytes) else { return Record::Unknown };
+        self.step(&record, None, generations)
+    }
+
+    #[inline(never)]
+    fn closing_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
+        let Some(record) = read::<raw::Closing>(bytes) else { return Record::Unknown };
+        self.step(&record.transition, Some(traffic(&record.traffic)), generations)
+    }
+
+    #[inline(always)]
+    fn step(
+        &self,
+        record: &raw::Transition,
+        traffic: Option<Traffic>,
+        generations: &mut Generations,
+    ) -> Record {
+        let is_close = |raw| State::from_raw(raw) == State::Close;
+        let (opens, closes) = (is_close(record.old), is_close(record.new));
+        let generation = generation(generations, &record.header, &record.socket, opens, closes);
+        Record::Event {
+            event: Event {
+                at: since_boot(record.header.time_ns),
+                socket: subject(&record.socket, &record.owner, record.connection, generation),
+                what: What::Transition(self.transition(record, traffic)),
+            },
+            born: (record.born_ns != 0).then(|| since_boot(record.born_ns)),
+        }
+    }
+
+    #[inline(never)]
+    fn retransmission_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
+        let Some(record) = read::<raw::Retransmission>(bytes) else { return Record::Unknown };
+        let generation = generation(generations, &record.header, &record.socket, false, false);
+        Record::Event {
+            event: Event {
+                at: since_boot(record.header.time_ns),
+                socket: subject(&record.socket, &record.owner, 0, generation),
+                what: What::Retransmission(self.retransmission(&record)),
+            },
+            born: None,
+        }
+    }
+
+    #[inline(never)]
+    fn reset_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
+        let Some(record) = read::<raw::Reset>(bytes) else { return Record::Unknown };
+        let generation = generation(generations, &record.header, &record.socket, false, false);
+        Record::Event {
+            event: Event {
+                at: since_boot(record.header.time_ns),
+                socket: subject(&record.socket, &record.owner, 0, generation),
+                what: What::Reset(self.reset(&record)),
+            },
+            born: None,
+        }
+    }
+
+    fn late_reset_record(&self, bytes: &[u8]) -> Record {
+        let Some(record) = read::<raw::LateReset>(bytes) else { return Record::Unknown };
+        Record::LateReset { key: Key(record.key), reason: self.reason(record.reason) }
     }
 
     fn reason(&self, reason: u32) -> Option<ResetReason> {
@@ -228,11 +264,11 @@ impl Decoder {
 }
 
 /// The generation of the socket at an event.
-#[inline]
+#[inline(always)]
 fn generation(
     of: &mut Generations,
+    header: &raw::Header,
     socket: &raw::Socket,
-    flags: u32,
     opens: bool,
     closes: bool,
 ) -> u32 {
@@ -241,7 +277,7 @@ fn generation(
     }
     let cookie = Cookie(socket.cookie);
     let generation = if opens { of.open(cookie) } else { of.of(cookie) };
-    if closes && flags & flag::ORPHAN == 0 {
+    if closes && header.flags & flag::ORPHAN == 0 {
         of.close(cookie);
     }
     generation

@@ -19,11 +19,13 @@ const KEPT: usize = 16 << 10;
 
 impl Generations {
     /// The generation that a socket is in.
+    #[inline]
     pub(super) fn of(&self, cookie: Cookie) -> u32 {
         self.find(cookie).unwrap_or(0)
     }
 
     /// A socket is opened: the generation that begins.
+    #[inline]
     pub(super) fn open(&mut self, cookie: Cookie) -> u32 {
         let Some(before) = self.find(cookie) else { return 0 };
         self.keep(cookie, before + 1);
@@ -35,13 +37,17 @@ impl Generations {
         self.keep(cookie, self.of(cookie));
     }
 
+    #[inline(always)]
     fn find(&self, cookie: Cookie) -> Option<u32> {
-        if self.recent.is_empty() {
-            return None;
-        }
+        if self.recent.is_empty() { None } else { self.look_up(cookie) }
+    }
+
+    #[inline(never)]
+    fn look_up(&self, cookie: Cookie) -> Option<u32> {
         self.recent.get(&cookie).or_else(|| self.before.get(&cookie)).copied()
     }
 
+    #[inline(never)]
     fn keep(&mut self, cookie: Cookie, generation: u32) {
         if self.recent.len() >= KEPT {
             self.before = mem::take(&mut self.recent);

@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use std::time::Duration;
 
+use aya::maps::ring_buf::RingBufItem;
 use aya::maps::{Array, MapData, PerCpuArray, RingBuf};
 use aya::programs::{BtfTracePoint, CgroupAttachMode, Program, ProgramError};
 use aya::{Btf, Ebpf, Endianness};
@@ -43,6 +44,19 @@ pub struct Tracer {
     blind_to_accepts: Option<String>,
     /// What the kernel said last of events that it did not run the programs for.
     reentered: u64,
+}
+
+/// A record in the ring. It leaves it when it is decoded.
+pub struct RawRecord<'a> {
+    bytes: RingBufItem<'a>,
+    decoder: &'a Decoder,
+    generations: &'a mut Generations,
+}
+
+impl RawRecord<'_> {
+    pub fn decode(self) -> Record {
+        self.decoder.record(&self.bytes, self.generations)
+    }
 }
 
 /// Gives the programs their filter, before they run.
@@ -198,13 +212,9 @@ impl Tracer {
     }
 
     /// The next record in the ring.
-    pub fn next_record(&mut self) -> Option<Record> {
-        loop {
-            let record = self.ring.next()?;
-            if let Some(record) = self.decoder.record(&record, &mut self.generations) {
-                return Some(record);
-            }
-        }
+    pub fn next_record(&mut self) -> Option<RawRecord<'_>> {
+        let bytes = self.ring.next()?;
+        Some(RawRecord { bytes, decoder: &self.decoder, generations: &mut self.generations })
     }
 
     /// What was lost so far.

@@ -66,7 +66,7 @@ impl Recorder {
     /// Takes what has happened.
     pub fn drain(&mut self) {
         while let Some(record) = self.tracer.next_record() {
-            if let Record::Event { event, .. } = record {
+            if let Record::Event { event, .. } = record.decode() {
                 self.sums.add(&event, self.only);
             }
         }
