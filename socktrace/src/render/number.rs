@@ -29,8 +29,9 @@ impl Digits {
     /// The last of eight.
     #[inline]
     fn last(ascii: u64, length: u32) -> Digits {
-        let padded = (u128::from(EACH_BYTE * u64::from(b' ')) << 64) | u128::from(ascii);
-        let text = (padded >> (64 - 8 * length)) as u64;
+        // What a shift brings in is zero: with the bits of blanks turned over, that is a blank.
+        const BLANKS: u64 = EACH_BYTE * b' ' as u64;
+        let text = ((ascii ^ BLANKS) >> (64 - 8 * length)) ^ BLANKS;
         Digits { text: text.to_le_bytes(), length: length as usize }
     }
 }
