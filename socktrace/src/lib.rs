@@ -15,6 +15,7 @@ pub mod doctor;
 pub mod event;
 pub mod filter;
 pub mod iter;
+mod kernel_version;
 pub mod listeners;
 pub mod live;
 pub mod names;

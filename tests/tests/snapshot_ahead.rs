@@ -28,6 +28,8 @@ fn what_is_read_ahead_is_listed_as_ss_lists_it() {
     over_population(env!("CARGO_BIN_EXE_socktrace-population"), |comparison| {
         comparison.check(&[
             "-tan",
+            "-4 -tan",
+            "-6 -tan",
             "-tanp",
             "-tulpn",
             "-4 -tanp",
@@ -41,6 +43,7 @@ fn what_is_read_ahead_is_listed_as_ss_lists_it() {
             "-tulwanp",
             "-tan sport = :22 or dport = :22",
             "-tanp state listening",
+            "-tan sport >= :0",
             "-tHOnaei",
             "-A sctp,mptcp,raw -anp",
         ]);

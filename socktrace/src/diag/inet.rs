@@ -21,11 +21,12 @@ const INET_DIAG_ULP_INFO: u16 = 19;
 const INET_DIAG_SK_BPF_STORAGES: u16 = 20;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 const INET_DIAG_SOCKOPT: u16 = 22;
-const INET_DIAG_REQ_BYTECODE: u16 = 1;
+pub(super) const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_SK_BPF_STORAGES: u16 = 2;
-const INET_DIAG_REQ_PROTOCOL: u16 = 3;
+pub(super) const INET_DIAG_REQ_PROTOCOL: u16 = 3;
 const IPPROTO_MPTCP: u32 = 262;
-const REQUEST_LEN: usize = 56;
+/// The length of `struct inet_diag_req_v2`.
+pub(super) const REQUEST_LEN: usize = 56;
 const MESSAGE_LEN: usize = 72;
 
 /// Which extensions the kernel is asked for, beyond those it always sends.
@@ -132,24 +133,6 @@ impl Request<'_> {
             || push(&mut out, INET_DIAG_REQ_PROTOCOL, &protocol.to_ne_bytes()))
         .then_some(out)
     }
-}
-
-/// The older request, `inet_diag_req`, that both families of TCP answer in one walk over the table,
-/// in place of two requests that differ in their family only; `None` for what it cannot ask.
-pub fn of_both_families(requests: &[Vec<u8>]) -> Option<Vec<u8>> {
-    let [v4, v6] = requests else { return None };
-    let differ_in_family = v4[0] == AF_INET && v6[0] == AF_INET6 && v4[1..] == v6[1..];
-    let (fixed, attached) = v4.split_at_checked(REQUEST_LEN)?;
-    let is_known = attributes(attached).all(|(kind, _)| kind == INET_DIAG_REQ_BYTECODE);
-    let [_, protocol, extensions, _, states @ ..] = fixed else { return None };
-    let (states, id) = states.split_at(4);
-    (differ_in_family && is_known && *protocol == IPPROTO_TCP)
-        .then(|| [&[AF_INET, 0, 0, *extensions], id, states, &[0; 4], attached].concat())
-}
-
-/// Whether an `inet_diag_msg` is of an IPv6 socket.
-pub fn is_ipv6(message: &[u8]) -> bool {
-    message.first() == Some(&AF_INET6)
 }
 
 /// The attribute that selects a map by its descriptor, for [`Request::bpf_storage`].
@@ -424,26 +407,6 @@ mod tests {
         let bytes = request.encode(Family::Inet).unwrap();
         assert_eq!(bytes[1], IPPROTO_TCP);
         assert_eq!(bytes[56..], [8, 0, 3, 0, 6, 1, 0, 0]);
-    }
-
-    #[test]
-    fn one_request_asks_for_both_families_of_tcp() {
-        let ask = |table, bytecode, bpf_storage| {
-            let states = StateSet::of(&[State::Listen]);
-            let request =
-                Request { table, states, extensions: Extensions::INFO, bytecode, bpf_storage };
-            [Family::Inet, Family::Inet6].map(|family| request.encode(family).unwrap())
-        };
-        let both = of_both_families(&ask(Table::Tcp, Some(&[1, 2, 3, 4]), None)).unwrap();
-        assert_eq!(both[..4], [AF_INET, 0, 0, Extensions::INFO.0]);
-        assert_eq!(both[4..52], [0; 48]);
-        assert_eq!(both[52..56], (1u32 << 10).to_ne_bytes());
-        assert_eq!(both[56..], [0, 0, 0, 0, 8, 0, 1, 0, 1, 2, 3, 4]);
-
-        assert_eq!(of_both_families(&ask(Table::Udp, None, None)), None);
-        assert_eq!(of_both_families(&ask(Table::Mptcp, None, None)), None);
-        assert_eq!(of_both_families(&ask(Table::Tcp, None, Some(&[]))), None);
-        assert_eq!(of_both_families(&ask(Table::Tcp, None, None)[..1]), None);
     }
 
     proptest! {

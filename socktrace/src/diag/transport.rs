@@ -195,6 +195,12 @@ impl DiagSocket {
         Ok(DiagSocket { fd, buffer: Vec::with_capacity(BUFFER), sequence: 0 })
     }
 
+    /// One that somebody else than the kernel answers.
+    #[cfg(test)]
+    pub(super) fn of(fd: OwnedFd) -> DiagSocket {
+        DiagSocket { fd, buffer: Vec::new(), sequence: 0 }
+    }
+
     /// Asks for a dump. Its answer is what [`DiagSocket::receive`] gives next, for the walk.
     pub fn begin(&mut self, request: &[u8]) -> Result<Walk, DiagError> {
         self.begin_as(SOCK_DIAG_BY_FAMILY, request)

@@ -5,7 +5,7 @@ use super::tcp::InfoStyle;
 use crate::owner::Contexts;
 
 /// What a listing shows of each socket.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Show {
     pub header: Header,
     pub queues: Queues,
@@ -48,6 +48,12 @@ choice!(
     Holders { Hidden, Processes, Threads }
 );
 impl Show {
+    /// Whether a row has more than states, queues and addresses.
+    pub fn has_details(&self) -> bool {
+        let Show { header, queues, layout, numbers, .. } = *self;
+        *self != Show { header, queues, layout, numbers, ..Show::default() }
+    }
+
     pub fn info_style(&self) -> InfoStyle {
         InfoStyle {
             rates: match self.numbers {

@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use super::{Lister, Session, inet, listed, local};
 use crate::cli::plan::Task;
-use crate::diag::ahead::{Ahead, Room};
+use crate::diag::ahead::{Ahead, FamilyWalks, Room};
 use crate::procfs;
 use crate::procfs::summary::Summary;
 use crate::socket::Table;
@@ -37,23 +37,26 @@ impl Session {
         } else if plan.show.info {
             // The rows that wait for their widths are long, and take what memory `ss` would.
             Room::SMALL
-        } else {
+        } else if plan.show.has_details() {
             Room::LARGE
+        } else {
+            Room::LARGEST
         };
         let (counts, _) = Summary::read();
-        let begin = match counts.v6.tcp <= FEW_IPV6 {
-            true => Ahead::begin_together,
-            false => Ahead::begin,
+        let families = match counts.v6.tcp <= FEW_IPV6 {
+            true => FamilyWalks::Together,
+            false => FamilyWalks::Each,
         };
         let storage = storage.attributes();
         let mut ahead = Vec::new();
         for tables in listed(plan, expr) {
             for table in tables.iter().filter(|table| table.is_inet()) {
                 let requests = inet::first_requests(plan, expr, table, storage.as_deref())?;
-                ahead.extend(requests.and_then(|requests| begin(requests, room)));
+                ahead.extend(requests.and_then(|requests| Ahead::begin(requests, families, room)));
             }
             if let Some(request) = local::unix_request(plan, expr, tables) {
-                ahead.extend(Ahead::begin(vec![request.encode().to_vec()], room));
+                let requests = vec![request.encode().to_vec()];
+                ahead.extend(Ahead::begin(requests, FamilyWalks::Each, room));
             }
         }
         Ok(ahead)

@@ -11,6 +11,8 @@ use aya::programs::ProgramError;
 use aya::{BtfError, EbpfError};
 use rustix::thread::CapabilitySet;
 
+use crate::kernel_version::kernel_version;
+
 /// What stands in the way.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum Refusal {
@@ -81,15 +83,6 @@ impl Circumstances {
 /// Whether this kernel counts maps against RLIMIT_MEMLOCK, as Linux did before 5.11.
 pub fn maps_are_locked_memory() -> bool {
     kernel_version().is_some_and(|version| version < (5, 11))
-}
-
-fn kernel_version() -> Option<(u32, u32)> {
-    version(&rustix::system::uname().release().to_string_lossy())
-}
-
-fn version(release: &str) -> Option<(u32, u32)> {
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
 }
 
 /// Which capabilities are missing, if any: CAP_SYS_ADMIN stands for both.
@@ -333,14 +326,6 @@ mod tests {
             of_verifier("transition", &errno(libc::EINVAL), log, FREE),
             Refusal::NoField { program: "transition".to_owned() }
         );
-    }
-
-    #[test]
-    fn versions_are_read_from_releases() {
-        assert_eq!(version("5.10.0-46-cloud-amd64"), Some((5, 10)));
-        assert_eq!(version("6.18.44-fc"), Some((6, 18)));
-        assert_eq!(version("7.2-rc1"), Some((7, 2)));
-        assert_eq!(version("unknown"), None);
     }
 
     #[test]
