@@ -15,7 +15,7 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const IPPROTO_TCP: u8 = 6;
 /// As `-a` asks for.
-const ALL_STATES: u32 = 0xfff;
+const ALL_STATES: u32 = 0x3fff;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 /// The kernel fills at most half of it.
