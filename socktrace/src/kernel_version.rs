@@ -2,7 +2,7 @@
 
 /// The first two numbers of its release.
 pub(crate) fn kernel_version() -> Option<(u32, u32)> {
-    version(&rustix::system::uname().release().to_string_lossy())
+    version(rustix::system::uname().release().to_str().ok()?)
 }
 
 fn version(release: &str) -> Option<(u32, u32)> {

@@ -86,7 +86,7 @@ impl Dumps {
     /// where there are no more threads to be had.
     pub(super) fn begin(
         &mut self,
-        begin: impl FnOnce() -> Result<Begun, DiagError> + Send + 'static,
+        begin: Box<dyn FnOnce() -> Result<Begun, DiagError> + Send>,
         room: Room,
         share: Share,
     ) -> bool {
@@ -361,7 +361,7 @@ mod tests {
         let mut dumps = Dumps::new();
         let (kernels, begun): (Vec<_>, Vec<_>) = (0..2).map(|_| pair()).unzip();
         for begun in begun {
-            assert!(dumps.begin(move || Ok(begun), room, Share::Full));
+            assert!(dumps.begin(Box::new(move || Ok(begun)), room, Share::Full));
         }
         let [first, second] = <[_; 2]>::try_from(kernels).unwrap();
         let (early, are_early) = channel();
@@ -395,9 +395,9 @@ mod tests {
     fn an_error_of_a_later_dump_is_its_own() {
         let mut dumps = Dumps::new();
         let (kernel, begun) = pair();
-        assert!(dumps.begin(move || Ok(begun), Room::LARGE, Share::Full));
+        assert!(dumps.begin(Box::new(move || Ok(begun)), Room::LARGE, Share::Full));
         let refuse = || Err(DiagError::Refused(rustix::io::Errno::PERM));
-        assert!(dumps.begin(refuse, Room::LARGE, Share::Spare));
+        assert!(dumps.begin(Box::new(refuse), Room::LARGE, Share::Spare));
         answer(&kernel, (0..3).map(|number| payload(1, number)));
         let mut count = 0;
         let each = &mut |_: &[u8]| {

@@ -19,7 +19,6 @@ use self::tcp::Answers;
 pub use self::tcp::FamilyWalks;
 use super::inet::{self, Extensions, Request};
 use super::transport::{DiagError, DiagSocket, DumpEnd};
-use crate::kernel_version::kernel_version;
 use crate::socket::{Family, Inet, StateSet, Table};
 
 /// How long dumps may take before threads are worth their start.
@@ -76,7 +75,11 @@ pub fn dump_all(
                         let later = &requests[number + 1..];
                         let begun = later.iter().take_while(|request| {
                             let request = (*request).clone();
-                            dumps.begin(move || begin(&request), Room::SMALL, Share::Spare)
+                            dumps.begin(
+                                Box::new(move || begin(&request)),
+                                Room::SMALL,
+                                Share::Spare,
+                            )
                         });
                         let rest = &later[begun.count()..];
                         for number in 0..dumps.len() {
@@ -112,8 +115,7 @@ pub struct Ahead {
 impl Ahead {
     /// Begins them; `None` where there are no more threads to be had.
     pub fn begin(requests: Vec<Vec<u8>>, families: FamilyWalks, room: Room) -> Option<Ahead> {
-        let shows_bound = kernel_version().is_some_and(|version| version >= tcp::SHOWS_BOUND);
-        let unconnected_apart = shows_bound && room.is_for_early_ones();
+        let unconnected_apart = || room.is_for_early_ones() && tcp::kernel_shows_bound();
         let mut dumps = Dumps::new();
         let mut answers = Vec::new();
         for walk in tcp::walks(&requests, families, unconnected_apart) {
@@ -126,7 +128,7 @@ impl Ahead {
                 Answers::BothFamilies => begin_both(&walk.request),
                 Answers::Request(_) => begin(&walk.request),
             };
-            if !dumps.begin(begin, room, share) {
+            if !dumps.begin(Box::new(begin), room, share) {
                 return None;
             }
         }

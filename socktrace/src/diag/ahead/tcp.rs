@@ -5,11 +5,11 @@ use netlink_packet_sock_diag::constants::{AF_INET, AF_INET6, IPPROTO_TCP};
 
 use crate::diag::attrs::{array, attributes};
 use crate::diag::inet::{INET_DIAG_REQ_BYTECODE, INET_DIAG_REQ_PROTOCOL, REQUEST_LEN};
+use crate::kernel_version::kernel_version;
 use crate::socket::{State, StateSet};
 
 /// The first kernel that shows sockets that are only bound, for which it walks those of all ports.
-pub(super) const SHOWS_BOUND: (u32, u32) = (6, 8);
-
+const SHOWS_BOUND: (u32, u32) = (6, 8);
 /// What the kernel looks for in tables of their own, before it comes to connections.
 const UNCONNECTED: StateSet = StateSet::of(&[State::Listen, State::BoundInactive]);
 /// Where the states are in `inet_diag_req_v2`.
@@ -46,21 +46,21 @@ pub(super) enum Answers {
 pub(super) fn walks(
     requests: &[Vec<u8>],
     families: FamilyWalks,
-    unconnected_apart: bool,
+    unconnected_apart: impl FnOnce() -> bool,
 ) -> Vec<Walk> {
-    let (first, rest) = match unconnected_apart.then(|| unconnected_first(requests)).flatten() {
-        Some((unconnected, rest)) => (Some(unconnected), rest),
-        None => (None, requests.to_vec()),
+    let (mut walks, rest) = match unconnected_first(requests).filter(|_| unconnected_apart()) {
+        Some((unconnected, rest)) => (vec![unconnected], rest),
+        None => (Vec::new(), requests.to_vec()),
     };
     let together = match families {
         FamilyWalks::Each => None,
         FamilyWalks::Together => of_both_families(&rest),
     };
-    let rest = match together {
-        Some(request) => vec![Walk { answers: Answers::BothFamilies, request }],
-        None => rest.into_iter().enumerate().map(Walk::of_request).collect(),
-    };
-    first.into_iter().chain(rest).collect()
+    match together {
+        Some(request) => walks.push(Walk { answers: Answers::BothFamilies, request }),
+        None => walks.extend(rest.into_iter().enumerate().map(Walk::of_request)),
+    }
+    walks
 }
 
 impl Walk {
@@ -72,8 +72,12 @@ impl Walk {
 /// The walk over sockets that are not connected, and the requests for the others; `None` if one
 /// cannot be without the other, or takes no time.
 fn unconnected_first(requests: &[Vec<u8>]) -> Option<(Walk, Vec<Vec<u8>>)> {
-    let halves: Option<Vec<_>> = requests.iter().map(|request| halves(request)).collect();
-    let (unconnected, connected): (Vec<_>, Vec<_>) = halves?.into_iter().unzip();
+    let (mut unconnected, mut connected) = (Vec::new(), Vec::new());
+    for request in requests {
+        let (first, rest) = halves(request)?;
+        unconnected.push(first);
+        connected.push(rest);
+    }
     let walk = match of_both_families(&unconnected) {
         Some(request) => Walk { answers: Answers::BothFamilies, request },
         None => match <[_; 1]>::try_from(unconnected) {
@@ -113,6 +117,10 @@ pub(super) fn of_both_families(requests: &[Vec<u8>]) -> Option<Vec<u8>> {
     let (states, id) = states.split_at(4);
     (differ_in_family && is_known && *protocol == IPPROTO_TCP)
         .then(|| [&[AF_INET, 0, 0, *extensions], id, states, &[0; 4], attached].concat())
+}
+
+pub(super) fn kernel_shows_bound() -> bool {
+    kernel_version().is_some_and(|version| version >= SHOWS_BOUND)
 }
 
 /// Whether an `inet_diag_msg` is of an IPv6 socket.
@@ -164,7 +172,7 @@ mod tests {
             };
             u32::from_ne_bytes(array(&walk.request, at).unwrap())
         };
-        let walks = walks(requests, families, unconnected_apart);
+        let walks = walks(requests, families, || unconnected_apart);
         walks.iter().map(|walk| (walk.answers, states(walk))).collect()
     }
 
