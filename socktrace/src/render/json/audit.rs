@@ -41,11 +41,11 @@ pub fn finding(out: &mut Vec<u8>, finding: &Finding) {
 fn members(object: &mut Object<'_>, finding: &Finding) {
     object.value("rule", finding.rule);
     object.value("severity", finding.severity.name());
-    object.value("what", &finding.what);
+    object.value("what", &*finding.what);
     object.value("sure", finding.sure.name());
-    object.value("because", &finding.because);
+    object.value("because", &*finding.because);
     evidence(object, &finding.evidence);
-    object.value("command", &finding.command);
+    object.value("command", &*finding.command);
     object.value("why", finding.why);
     object.words("advice", finding.advice.iter().map(String::as_str));
 }
@@ -66,7 +66,7 @@ fn member(object: &mut Object<'_>, key: &str, value: &Value) {
         Value::None => {}
         Value::Number(number) => object.value(key, number),
         Value::Percent(percent) => object.value(key, (percent * 10.0).round() / 10.0),
-        Value::Text(text) => object.value(key, text),
+        Value::Text(text) => object.value(key, text.as_str()),
         Value::Name(name) => object.value(key, name),
         Value::State(state) => object.value(key, state.name()),
         Value::End(end) => inet_end(&mut object.object(key), end),

@@ -1,8 +1,6 @@
 //! Values of socket-local BPF storage, in terms of the types that their map was declared with.
 
-use serde::Serialize;
-
-use super::{Array, Object};
+use super::{Array, Object, Value};
 use crate::bpfmap::{bits, signed, unsigned};
 use crate::btf::{Btf, Kind, Member};
 
@@ -33,7 +31,7 @@ enum Slot<'s, 'o> {
 }
 
 impl<'s> Slot<'s, '_> {
-    fn value(self, value: impl Serialize) {
+    fn value(self, value: impl Value) {
         match self {
             Slot::Member(object, key) => object.value(key, value),
             Slot::Element(array) => array.value(value),
@@ -43,7 +41,7 @@ impl<'s> Slot<'s, '_> {
     fn text(self, text: &[u8]) {
         match self {
             Slot::Member(object, key) => object.bytes(key, text),
-            Slot::Element(array) => array.value(String::from_utf8_lossy(text)),
+            Slot::Element(array) => array.value(&*String::from_utf8_lossy(text)),
         }
     }
 

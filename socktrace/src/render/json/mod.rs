@@ -19,6 +19,8 @@ pub mod service;
 mod summary;
 mod tcp;
 pub mod time;
+mod value;
 pub mod write;
 
+pub use value::Value;
 pub use write::{Array, Object};

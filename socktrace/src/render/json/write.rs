@@ -1,9 +1,6 @@
 //! Objects and arrays, written straight into the output buffer: no tree, no allocation.
 
-use std::io::{self, Write};
-
-use serde::Serialize;
-use serde_json::ser::Formatter;
+use super::value::{Value, hex_digit, is_plain, string};
 
 /// A JSON object that is being written; dropping it closes it. Keys are words of the schema.
 pub struct Object<'a> {
@@ -17,14 +14,13 @@ impl<'a> Object<'a> {
         Object { out, is_empty: true }
     }
 
-    /// A number, a truth value, or text that is known to be UTF-8.
-    pub fn value(&mut self, key: &str, value: impl Serialize) {
+    pub fn value(&mut self, key: &str, value: impl Value) {
         self.key(key);
-        serialize(self.out, &value);
+        value.write(self.out);
     }
 
     /// As [`Object::value`]; what is not known is left out.
-    pub fn known(&mut self, key: &str, value: Option<impl Serialize>) {
+    pub fn known(&mut self, key: &str, value: Option<impl Value>) {
         if let Some(value) = value {
             self.value(key, value);
         }
@@ -47,7 +43,7 @@ impl<'a> Object<'a> {
         self.out.push(b'"');
         let start = self.out.len();
         write(self.out);
-        if self.out[start..].iter().all(|byte| is_plain(*byte)) {
+        if is_plain(&self.out[start..]) {
             return self.out.push(b'"');
         }
         let text = self.out.split_off(start);
@@ -127,9 +123,9 @@ impl<'a> Array<'a> {
         Array { out, is_empty: true }
     }
 
-    pub fn value(&mut self, value: impl Serialize) {
+    pub fn value(&mut self, value: impl Value) {
         self.separate();
-        serialize(self.out, &value);
+        value.write(self.out);
     }
 
     /// Text that `write` appends, all of it printable ASCII.
@@ -160,79 +156,6 @@ impl<'a> Array<'a> {
 impl Drop for Array<'_> {
     fn drop(&mut self) {
         self.out.push(b']');
-    }
-}
-
-fn serialize(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
-    let mut serializer = serde_json::Serializer::with_formatter(out, Safe);
-    value.serialize(&mut serializer).expect("numbers and words serialize into a Vec");
-}
-
-/// Escapes in strings what [`escaped`] does, beyond what JSON asks for.
-struct Safe;
-
-impl Formatter for Safe {
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> io::Result<()> {
-        if fragment.bytes().all(is_plain) {
-            return writer.write_all(fragment.as_bytes());
-        }
-        let mut safe = Vec::new();
-        fragment.chars().for_each(|character| escaped(&mut safe, character));
-        writer.write_all(&safe)
-    }
-}
-
-/// A string of any bytes, quoted; whether it says all of them. What is not UTF-8 becomes U+FFFD.
-/// Characters that would steer a terminal or turn its text around are escaped.
-fn string(out: &mut Vec<u8>, text: &[u8]) -> bool {
-    let mut is_exact = true;
-    out.push(b'"');
-    for chunk in text.utf8_chunks() {
-        for character in chunk.valid().chars() {
-            escaped(out, character);
-        }
-        if !chunk.invalid().is_empty() {
-            is_exact = false;
-            out.extend_from_slice(b"\\ufffd");
-        }
-    }
-    out.push(b'"');
-    is_exact
-}
-
-fn escaped(out: &mut Vec<u8>, character: char) {
-    match character {
-        '"' | '\\' => out.extend_from_slice(&[b'\\', character as u8]),
-        '\n' => out.extend_from_slice(b"\\n"),
-        '\t' => out.extend_from_slice(b"\\t"),
-        '\0'..='\x1f'
-        | '\x7f'..='\u{9f}'
-        | '\u{200e}'..='\u{200f}'
-        | '\u{2028}'..='\u{202e}'
-        | '\u{2066}'..='\u{2069}' => {
-            let unit = u32::from(character);
-            out.extend_from_slice(b"\\u");
-            out.extend([12, 8, 4, 0].map(|shift| hex_digit((unit >> shift & 15) as u8)));
-        }
-        _ => {
-            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-        }
-    }
-}
-
-/// Whether a byte stands for itself in a string, whatever is beside it.
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, b' '..=b'~') && byte != b'"' && byte != b'\\'
-}
-
-fn hex_digit(value: u8) -> u8 {
-    match value {
-        0..10 => b'0' + value,
-        _ => b'a' + value - 10,
     }
 }
 
