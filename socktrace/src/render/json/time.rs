@@ -4,13 +4,13 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 use super::write::Object;
-use crate::render::number::write_to;
+use crate::render::number::zero_padded;
 
 /// Writes times. Most share their second with the one before, which is formatted once.
 pub struct Clock {
     zone: TimeZone,
     second: i64,
-    /// Up to the seconds, and the offset behind them.
+    /// Up to the point behind the seconds, and the offset behind them.
     text: [String; 2],
 }
 
@@ -35,10 +35,12 @@ impl Clock {
             let time = Timestamp::from_second(second).unwrap_or_default();
             let time = time.to_zoned(self.zone.clone());
             let format = |how: &str| time.strftime(how).to_string();
-            self.text = [format("%Y-%m-%dT%H:%M:%S"), format("%:z")];
+            self.text = [format("%Y-%m-%dT%H:%M:%S."), format("%:z")];
         }
         let [until_seconds, offset] = &self.text;
-        write_to(out, format_args!("{until_seconds}.{micros:06}{offset}"));
+        out.extend_from_slice(until_seconds.as_bytes());
+        zero_padded(out, micros as u64, 6);
+        out.extend_from_slice(offset.as_bytes());
     }
 }
 

@@ -1,25 +1,33 @@
 //! Objects and arrays, written straight into the output buffer: no tree, no allocation.
 
+use std::mem;
+
 use super::value::{Value, hex_digit, is_plain, string};
+use crate::render::number::shortened;
 
 /// A JSON object that is being written; dropping it closes it. Keys are words of the schema.
 pub struct Object<'a> {
     out: &'a mut Vec<u8>,
-    is_empty: bool,
+    /// What stands before the next member: the brace that opens the object, or a comma.
+    lead: u8,
 }
+
+/// Of a key and what is around it: longer ones are rare.
+const KEY_BYTES: usize = 32;
 
 impl<'a> Object<'a> {
     pub fn new(out: &'a mut Vec<u8>) -> Object<'a> {
-        out.push(b'{');
-        Object { out, is_empty: true }
+        Object { out, lead: b'{' }
     }
 
+    #[inline]
     pub fn value(&mut self, key: &str, value: impl Value) {
         self.key(key);
         value.write(self.out);
     }
 
     /// As [`Object::value`]; what is not known is left out.
+    #[inline]
     pub fn known(&mut self, key: &str, value: Option<impl Value>) {
         if let Some(value) = value {
             self.value(key, value);
@@ -38,7 +46,7 @@ impl<'a> Object<'a> {
     /// Text of any bytes that `write` appends.
     pub fn written(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
         let before = self.out.len();
-        let was_empty = self.is_empty;
+        let lead = self.lead;
         self.key(key);
         self.out.push(b'"');
         let start = self.out.len();
@@ -48,7 +56,7 @@ impl<'a> Object<'a> {
         }
         let text = self.out.split_off(start);
         self.out.truncate(before);
-        self.is_empty = was_empty;
+        self.lead = lead;
         self.bytes(key, &text);
     }
 
@@ -63,11 +71,13 @@ impl<'a> Object<'a> {
         words.into_iter().for_each(|word| array.value(word));
     }
 
+    #[inline]
     pub fn object(&mut self, key: &str) -> Object<'_> {
         self.key(key);
         Object::new(self.out)
     }
 
+    #[inline]
     pub fn array(&mut self, key: &str) -> Array<'_> {
         self.key(key);
         Array::new(self.out)
@@ -82,7 +92,23 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Where the key is known to the compiler, all of it is written at once.
+    #[inline(always)]
     fn key(&mut self, key: &str) {
+        let mut text = [0; KEY_BYTES];
+        let end = key.len() + 2;
+        if end + 2 > KEY_BYTES {
+            return self.long_key(key);
+        }
+        text[0] = mem::replace(&mut self.lead, b',');
+        text[1] = b'"';
+        text[2..end].copy_from_slice(key.as_bytes());
+        text[end..end + 2].copy_from_slice(b"\":");
+        shortened(self.out, text, end + 2);
+    }
+
+    #[cold]
+    fn long_key(&mut self, key: &str) {
         self.separate();
         self.out.push(b'"');
         self.out.extend_from_slice(key.as_bytes());
@@ -90,9 +116,7 @@ impl<'a> Object<'a> {
     }
 
     fn separate(&mut self) {
-        if !std::mem::replace(&mut self.is_empty, false) {
-            self.out.push(b',');
-        }
+        self.out.push(mem::replace(&mut self.lead, b','));
     }
 
     fn hex(&mut self, key: &[&str], bytes: &[u8]) {
@@ -106,7 +130,11 @@ impl<'a> Object<'a> {
 }
 
 impl Drop for Object<'_> {
+    #[inline]
     fn drop(&mut self) {
+        if self.lead != b',' {
+            self.out.push(self.lead);
+        }
         self.out.push(b'}');
     }
 }
@@ -114,13 +142,13 @@ impl Drop for Object<'_> {
 /// A JSON array that is being written; dropping it closes it.
 pub struct Array<'a> {
     out: &'a mut Vec<u8>,
-    is_empty: bool,
+    /// What stands before the next element: the bracket that opens the array, or a comma.
+    lead: u8,
 }
 
 impl<'a> Array<'a> {
     pub fn new(out: &'a mut Vec<u8>) -> Array<'a> {
-        out.push(b'[');
-        Array { out, is_empty: true }
+        Array { out, lead: b'[' }
     }
 
     pub fn value(&mut self, value: impl Value) {
@@ -147,14 +175,16 @@ impl<'a> Array<'a> {
     }
 
     fn separate(&mut self) {
-        if !std::mem::replace(&mut self.is_empty, false) {
-            self.out.push(b',');
-        }
+        self.out.push(mem::replace(&mut self.lead, b','));
     }
 }
 
 impl Drop for Array<'_> {
+    #[inline]
     fn drop(&mut self) {
+        if self.lead != b',' {
+            self.out.push(self.lead);
+        }
         self.out.push(b']');
     }
 }
