@@ -29,8 +29,8 @@ pub fn json(out: &mut Vec<u8>, findings: &[Finding]) {
         object.value("area", finding.area.as_str());
         object.value("name", finding.name);
         object.value("verdict", finding.verdict.as_str());
-        object.value("detail", &*finding.detail);
-        object.known("remedy", finding.remedy.as_deref());
+        object.value("detail", &finding.detail);
+        object.known("remedy", finding.remedy.as_ref());
     }
     drop(array);
     out.push(b'\n');

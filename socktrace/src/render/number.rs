@@ -2,11 +2,24 @@
 
 use std::io::Write;
 
-/// `%u`.
-#[inline]
+/// `%u`. A call, so that who writes a label before it is small enough to be inlined.
+#[inline(never)]
 pub fn unsigned(out: &mut Vec<u8>, value: u64) {
     match decimal(value) {
         Some(Digits { text, length }) => shortened(out, text, length),
+        None => many_digits(out, value),
+    }
+}
+
+/// As [`unsigned`], of more than eight digits.
+#[inline(never)]
+fn many_digits(out: &mut Vec<u8>, value: u64) {
+    let (high, low) = (value / 100_000_000, value % 100_000_000);
+    match decimal(high) {
+        Some(Digits { text, length }) => {
+            shortened(out, text, length);
+            zero_padded(out, low, 8);
+        }
         None => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
     }
 }
@@ -133,6 +146,7 @@ fn hex_ascii(digits: u64) -> u64 {
 }
 
 /// A label and `%u`.
+#[inline]
 pub fn labelled(out: &mut Vec<u8>, label: &str, value: u64) {
     out.extend_from_slice(label.as_bytes());
     unsigned(out, value);
@@ -364,6 +378,12 @@ mod tests {
     #[test]
     fn integers() {
         assert_eq!(text(|out| unsigned(out, 0)), "0");
+        for value in (8..20).flat_map(|digits| {
+            let power = 10u64.pow(digits);
+            [power - 1, power, power + 12_345, power + power / 2, u64::MAX - power]
+        }) {
+            assert_eq!(text(|out| unsigned(out, value)), value.to_string());
+        }
         assert_eq!(text(|out| unsigned(out, u64::MAX)), u64::MAX.to_string());
         assert_eq!(text(|out| queue(out, 42)), "42    ");
         assert_eq!(text(|out| queue(out, 123_456)), "123456");

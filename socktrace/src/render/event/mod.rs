@@ -135,8 +135,8 @@ impl EventPrinter {
         }
     }
 
-    fn reason(&self, reason: ResetReason) -> Option<&str> {
-        self.reasons.get(&reason.0).map(String::as_str)
+    fn reason(&self, reason: ResetReason) -> Option<&String> {
+        self.reasons.get(&reason.0)
     }
 }
 

@@ -13,5 +13,5 @@ pub fn inet_end(object: &mut Object<'_>, end: &InetEnd) {
 }
 
 pub fn ip(object: &mut Object<'_>, key: &str, addr: &IpAddr) {
-    object.written(key, |out| address::ip(out, addr));
+    object.plain(key, |out| address::ip(out, addr));
 }

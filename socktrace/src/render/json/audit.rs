@@ -29,7 +29,7 @@ pub fn report(
         members(&mut list.object(), finding);
     }
     drop(list);
-    report.words("unseen", unseen.iter().map(String::as_str));
+    report.words("unseen", unseen);
     report.words("rules", rules.iter().map(|rule| rule.name));
 }
 
@@ -41,13 +41,13 @@ pub fn finding(out: &mut Vec<u8>, finding: &Finding) {
 fn members(object: &mut Object<'_>, finding: &Finding) {
     object.value("rule", finding.rule);
     object.value("severity", finding.severity.name());
-    object.value("what", &*finding.what);
+    object.value("what", &finding.what);
     object.value("sure", finding.sure.name());
-    object.value("because", &*finding.because);
+    object.value("because", &finding.because);
     evidence(object, &finding.evidence);
-    object.value("command", &*finding.command);
-    object.value("why", finding.why);
-    object.words("advice", finding.advice.iter().map(String::as_str));
+    object.value("command", &finding.command);
+    object.bytes("why", finding.why.as_bytes());
+    object.words("advice", &finding.advice);
 }
 
 /// `evidence`: an object per row.
@@ -66,8 +66,8 @@ fn member(object: &mut Object<'_>, key: &str, value: &Value) {
         Value::None => {}
         Value::Number(number) => object.value(key, number),
         Value::Percent(percent) => object.value(key, (percent * 10.0).round() / 10.0),
-        Value::Text(text) => object.value(key, text.as_str()),
-        Value::Name(name) => object.value(key, name),
+        Value::Text(text) => object.value(key, text),
+        Value::Name(name) => object.bytes(key, name.as_bytes()),
         Value::State(state) => object.value(key, state.name()),
         Value::End(end) => inet_end(&mut object.object(key), end),
         Value::Owners(owners) => {

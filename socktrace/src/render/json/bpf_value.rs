@@ -41,7 +41,7 @@ impl<'s> Slot<'s, '_> {
     fn text(self, text: &[u8]) {
         match self {
             Slot::Member(object, key) => object.bytes(key, text),
-            Slot::Element(array) => array.value(&*String::from_utf8_lossy(text)),
+            Slot::Element(array) => array.value(String::from_utf8_lossy(text).into_owned()),
         }
     }
 

@@ -119,7 +119,7 @@ impl Members<'_> {
                     let Some(addresses) = addresses else { continue };
                     let mut list = object.array(key);
                     for addr in sctp::parse_addresses(addresses) {
-                        list.written(|out| crate::render::address::ip(out, &addr));
+                        list.plain(|out| crate::render::address::ip(out, &addr));
                     }
                 }
                 if let Some(info) = info {

@@ -36,7 +36,7 @@ pub fn page(out: &mut Vec<u8>, page: &Page<'_>) {
     let (watch, netns) = (found.watch, page.host.netns);
     audit::report(&mut text, &found.findings, &page.rules, watch, netns, &found.unseen);
     object.object("audit").members_of(&text);
-    object.words("unseen", page.unseen.iter().map(String::as_str));
+    object.words("unseen", &page.unseen);
     drop(object);
     out.push(b'\n');
 }

@@ -24,7 +24,7 @@ impl Clock {
     /// `time_unix_us` and `time`.
     pub fn write(&mut self, object: &mut Object<'_>, unix_us: i64) {
         object.value("time_unix_us", unix_us);
-        object.written("time", |out| self.rfc3339(out, unix_us));
+        object.plain("time", |out| self.rfc3339(out, unix_us));
     }
 
     /// `2026-11-27T21:05:30.000012+01:00`.

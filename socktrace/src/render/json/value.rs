@@ -2,7 +2,7 @@
 
 use crate::render::number::unsigned;
 
-/// A number, a truth value, or text that is known to be UTF-8.
+/// A number, a truth value, a word of the schema, or text that is known to be UTF-8.
 pub trait Value {
     fn write(&self, out: &mut Vec<u8>);
 }
@@ -49,14 +49,24 @@ impl Value for bool {
     }
 }
 
-impl Value for str {
+/// A word of the program itself, in which nothing is to be escaped.
+impl Value for &'static str {
     #[inline]
+    fn write(&self, out: &mut Vec<u8>) {
+        debug_assert!(is_plain(self.as_bytes()), "{self:?} is no word");
+        out.push(b'"');
+        out.extend_from_slice(self.as_bytes());
+        out.push(b'"');
+    }
+}
+
+impl Value for String {
     fn write(&self, out: &mut Vec<u8>) {
         string(out, self.as_bytes());
     }
 }
 
-impl<T: Value + ?Sized> Value for &T {
+impl<T: Value> Value for &T {
     #[inline]
     fn write(&self, out: &mut Vec<u8>) {
         (**self).write(out);

@@ -60,13 +60,20 @@ impl<'a> Object<'a> {
         self.bytes(key, &text);
     }
 
+    /// Text that `write` appends, all of it printable ASCII without quotes.
+    #[inline]
+    pub fn plain(&mut self, key: &str, write: impl FnOnce(&mut Vec<u8>)) {
+        self.key(key);
+        plain(self.out, write);
+    }
+
     /// Bytes that are no text, in hexadecimal.
     pub fn binary(&mut self, key: &str, bytes: &[u8]) {
         self.hex(&[key], bytes);
     }
 
-    /// Words of a fixed list, as an array.
-    pub fn words<'w>(&mut self, key: &str, words: impl IntoIterator<Item = &'w str>) {
+    /// Words or other texts, as an array.
+    pub fn words(&mut self, key: &str, words: impl IntoIterator<Item = impl Value>) {
         let mut array = self.array(key);
         words.into_iter().for_each(|word| array.value(word));
     }
@@ -156,12 +163,10 @@ impl<'a> Array<'a> {
         value.write(self.out);
     }
 
-    /// Text that `write` appends, all of it printable ASCII.
-    pub fn written(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+    /// As [`Object::plain`].
+    pub fn plain(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
         self.separate();
-        self.out.push(b'"');
-        write(self.out);
-        self.out.push(b'"');
+        plain(self.out, write);
     }
 
     pub fn object(&mut self) -> Object<'_> {
@@ -189,6 +194,15 @@ impl Drop for Array<'_> {
     }
 }
 
+#[inline]
+fn plain(out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
+    out.push(b'"');
+    let start = out.len();
+    write(out);
+    debug_assert!(is_plain(&out[start..]), "{}", out[start..].escape_ascii());
+    out.push(b'"');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -208,7 +222,7 @@ mod tests {
             object.known("uid", Some(0));
             object.object("local").value("up", true);
             object.words("flags", ["a", "b"]);
-            object.words("none", []);
+            object.words("none", [""; 0]);
             let mut list = object.array("owners");
             list.object().bytes("comm", b"x");
             list.object();
@@ -245,7 +259,11 @@ mod tests {
             let written = object(|object| object.written("n", |out| out.extend_from_slice(name)));
             assert_eq!(written, expected, "as written");
             if let Ok(name) = std::str::from_utf8(name) {
-                assert_eq!(object(|object| object.value("n", name)), expected, "as a value");
+                assert_eq!(
+                    object(|object| object.value("n", name.to_owned())),
+                    expected,
+                    "as a value"
+                );
             }
         }
     }
@@ -256,7 +274,7 @@ mod tests {
             let text = object(|object| {
                 object.bytes("a", &name);
                 object.written("b", |out| out.extend_from_slice(&name));
-                object.value("c", &*other);
+                object.value("c", &other);
             });
             let back: serde_json::Value = serde_json::from_str(&text).unwrap();
             for key in ["a", "b"] {
