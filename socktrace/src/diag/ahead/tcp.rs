@@ -42,7 +42,7 @@ pub(super) enum Answers {
 
 /// The dumps by which requests that differ in their family only, if they are several, are answered
 /// in their order. Sockets that are not connected may have one apart, beside that of the others: on a
-/// host with many, the kernel takes a quarter of its time to look for those that are only bound.
+/// host with many, the kernel takes a fifth of its time to look for those that are only bound.
 pub(super) fn walks(
     requests: &[Vec<u8>],
     families: FamilyWalks,
