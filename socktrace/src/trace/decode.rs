@@ -108,32 +108,16 @@ impl Decoder {
         }
     }
 
-    #[inline(never)]
     fn retransmission_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
         let Some(record) = read::<raw::Retransmission>(bytes) else { return Record::Unknown };
-        let generation = generation(generations, &record.header, &record.socket, false, false);
-        Record::Event {
-            event: Event {
-                at: since_boot(record.header.time_ns),
-                socket: subject(&record.socket, &record.owner, 0, generation),
-                what: What::Retransmission(self.retransmission(&record)),
-            },
-            born: None,
-        }
+        let what = What::Retransmission(self.retransmission(&record));
+        between(&record.header, &record.socket, &record.owner, what, generations)
     }
 
-    #[inline(never)]
     fn reset_record(&self, bytes: &[u8], generations: &mut Generations) -> Record {
         let Some(record) = read::<raw::Reset>(bytes) else { return Record::Unknown };
-        let generation = generation(generations, &record.header, &record.socket, false, false);
-        Record::Event {
-            event: Event {
-                at: since_boot(record.header.time_ns),
-                socket: subject(&record.socket, &record.owner, 0, generation),
-                what: What::Reset(self.reset(&record)),
-            },
-            born: None,
-        }
+        let what = What::Reset(self.reset(&record));
+        between(&record.header, &record.socket, &record.owner, what, generations)
     }
 
     fn late_reset_record(&self, bytes: &[u8]) -> Record {
@@ -261,6 +245,19 @@ impl Decoder {
             by_process: has(flag::BY_PROCESS),
         }
     }
+}
+
+/// What happened to a socket without opening or closing it.
+fn between(
+    header: &raw::Header,
+    socket: &raw::Socket,
+    owner: &raw::Owner,
+    what: What,
+    generations: &mut Generations,
+) -> Record {
+    let generation = generation(generations, header, socket, false, false);
+    let socket = subject(socket, owner, 0, generation);
+    Record::Event { event: Event { at: since_boot(header.time_ns), socket, what }, born: None }
 }
 
 /// The generation of the socket at an event.
