@@ -17,7 +17,7 @@ const TCPDIAG_GETSOCK: u16 = 18;
 pub const HEADER: usize = 16;
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
+pub(super) const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
@@ -321,13 +321,16 @@ impl DiagSocket {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
+    /// Of the answer to the first request.
+    pub(in crate::diag) fn message(kind: u16, payload: &[u8]) -> Vec<u8> {
         let mut bytes = u32::try_from(HEADER + payload.len()).unwrap().to_ne_bytes().to_vec();
         bytes.extend_from_slice(&kind.to_ne_bytes());
-        bytes.extend_from_slice(&[0; 10]);
+        bytes.extend_from_slice(&[0; 2]);
+        bytes.extend_from_slice(&1u32.to_ne_bytes());
+        bytes.extend_from_slice(&[0; 4]);
         bytes.extend_from_slice(payload);
         bytes.resize(align(bytes.len()), 0);
         bytes

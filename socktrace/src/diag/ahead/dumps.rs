@@ -313,18 +313,12 @@ fn step_back() {
 mod tests {
     use std::os::fd::OwnedFd;
 
+    use netlink_packet_sock_diag::constants::SOCK_DIAG_BY_FAMILY;
     use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, send, socketpair};
 
     use super::*;
-
-    const SOCK_DIAG_BY_FAMILY: u16 = 20;
-    const NLMSG_DONE: u16 = 3;
-
-    fn read(kind: u16, payload: &[u8]) -> Vec<u8> {
-        let length = (16 + payload.len()) as u32;
-        let header = [length.to_ne_bytes(), [kind as u8, 0, 0, 0], 1u32.to_ne_bytes(), [0; 4]];
-        [header.as_flattened(), payload].concat()
-    }
+    use crate::diag::transport::NLMSG_DONE;
+    use crate::diag::transport::tests::message;
 
     /// A dump that whoever has the other end of a pair of sockets makes.
     fn pair() -> (OwnedFd, Begun) {
@@ -336,9 +330,9 @@ mod tests {
 
     fn answer(kernel: &OwnedFd, payloads: impl Iterator<Item = [u8; 1000]>) {
         for payload in payloads {
-            send(kernel, &read(SOCK_DIAG_BY_FAMILY, &payload), SendFlags::empty()).unwrap();
+            send(kernel, &message(SOCK_DIAG_BY_FAMILY, &payload), SendFlags::empty()).unwrap();
         }
-        send(kernel, &read(NLMSG_DONE, &[0; 4]), SendFlags::empty()).unwrap();
+        send(kernel, &message(NLMSG_DONE, &[0; 4]), SendFlags::empty()).unwrap();
     }
 
     fn payload(dump: u8, number: usize) -> [u8; 1000] {

@@ -118,15 +118,15 @@ impl Ahead {
         let unconnected_apart = || room.is_for_early_ones() && tcp::kernel_shows_bound();
         let mut dumps = Dumps::new();
         let mut answers = Vec::new();
-        for walk in tcp::walks(&requests, families, unconnected_apart) {
-            let share = match walk.answers {
+        for planned in tcp::plan(&requests, families, unconnected_apart) {
+            let share = match planned.answers {
                 Answers::Request(number) if number > 0 => Share::Spare,
                 _ => Share::Full,
             };
-            answers.push(walk.answers);
-            let begin = move || match walk.answers {
-                Answers::BothFamilies => begin_both(&walk.request),
-                Answers::Request(_) => begin(&walk.request),
+            answers.push(planned.answers);
+            let begin = move || match planned.answers {
+                Answers::BothFamilies => begin_both(&planned.request),
+                Answers::Request(_) => begin(&planned.request),
             };
             if !dumps.begin(Box::new(begin), room, share) {
                 return None;
@@ -181,7 +181,6 @@ impl Ahead {
                         }
                         take_all(&mut ipv6, each)?;
                     }
-                    has_begun = true;
                     join(&mut ends[number], unless_sink(dumps.consume(dump, each))?);
                 }
             }

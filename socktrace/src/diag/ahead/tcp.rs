@@ -26,7 +26,7 @@ pub enum FamilyWalks {
 
 /// What one dump is for.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Walk {
+pub(super) struct Planned {
     pub(super) answers: Answers,
     pub(super) request: Vec<u8>,
 }
@@ -42,13 +42,13 @@ pub(super) enum Answers {
 
 /// The dumps by which requests that differ in their family only, if they are several, are answered
 /// in their order. Sockets that are not connected may have one apart, beside that of the others: on a
-/// host with many, the kernel takes a fifth of its time to look for those that are only bound.
-pub(super) fn walks(
+/// host with many, the kernel takes long to look for those that are only bound.
+pub(super) fn plan(
     requests: &[Vec<u8>],
     families: FamilyWalks,
     unconnected_apart: impl FnOnce() -> bool,
-) -> Vec<Walk> {
-    let (mut walks, rest) = match unconnected_first(requests).filter(|_| unconnected_apart()) {
+) -> Vec<Planned> {
+    let (mut plan, rest) = match unconnected_first(requests).filter(|_| unconnected_apart()) {
         Some((unconnected, rest)) => (vec![unconnected], rest),
         None => (Vec::new(), requests.to_vec()),
     };
@@ -57,35 +57,35 @@ pub(super) fn walks(
         FamilyWalks::Together => of_both_families(&rest),
     };
     match together {
-        Some(request) => walks.push(Walk { answers: Answers::BothFamilies, request }),
-        None => walks.extend(rest.into_iter().enumerate().map(Walk::of_request)),
+        Some(request) => plan.push(Planned { answers: Answers::BothFamilies, request }),
+        None => plan.extend(rest.into_iter().enumerate().map(Planned::of_request)),
     }
-    walks
+    plan
 }
 
-impl Walk {
-    fn of_request((number, request): (usize, Vec<u8>)) -> Walk {
-        Walk { answers: Answers::Request(number), request }
+impl Planned {
+    fn of_request((number, request): (usize, Vec<u8>)) -> Planned {
+        Planned { answers: Answers::Request(number), request }
     }
 }
 
 /// The walk over sockets that are not connected, and the requests for the others; `None` if one
 /// cannot be without the other, or takes no time.
-fn unconnected_first(requests: &[Vec<u8>]) -> Option<(Walk, Vec<Vec<u8>>)> {
+fn unconnected_first(requests: &[Vec<u8>]) -> Option<(Planned, Vec<Vec<u8>>)> {
     let (mut unconnected, mut connected) = (Vec::new(), Vec::new());
     for request in requests {
         let (first, rest) = halves(request)?;
         unconnected.push(first);
         connected.push(rest);
     }
-    let walk = match of_both_families(&unconnected) {
-        Some(request) => Walk { answers: Answers::BothFamilies, request },
+    let first = match of_both_families(&unconnected) {
+        Some(request) => Planned { answers: Answers::BothFamilies, request },
         None => match <[_; 1]>::try_from(unconnected) {
-            Ok([request]) => Walk::of_request((0, request)),
+            Ok([request]) => Planned::of_request((0, request)),
             Err(_) => return None,
         },
     };
-    Some((walk, connected))
+    Some((first, connected))
 }
 
 /// A request for TCP sockets as two, for which the kernel walks different tables: its answers one
@@ -159,21 +159,21 @@ mod tests {
         assert_eq!(of_both_families(&requests(Table::Tcp, LISTENING, None)[..1]), None);
     }
 
-    /// What each walk answers, and for which states.
+    /// What each dump answers, and for which states.
     fn planned(
         requests: &[Vec<u8>],
         families: FamilyWalks,
         unconnected_apart: bool,
     ) -> Vec<(Answers, u32)> {
-        let states = |walk: &Walk| {
-            let at = match walk.answers {
+        let states = |dump: &Planned| {
+            let at = match dump.answers {
                 Answers::BothFamilies => 52,
                 Answers::Request(_) => STATES_AT,
             };
-            u32::from_ne_bytes(array(&walk.request, at).unwrap())
+            u32::from_ne_bytes(array(&dump.request, at).unwrap())
         };
-        let walks = walks(requests, families, || unconnected_apart);
-        walks.iter().map(|walk| (walk.answers, states(walk))).collect()
+        let plan = plan(requests, families, || unconnected_apart);
+        plan.iter().map(|dump| (dump.answers, states(dump))).collect()
     }
 
     #[test]
